@@ -1,0 +1,113 @@
+/** What the adapters of Node's request and response share. */
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { TLSSocket } from "node:tls";
+import { storage } from "../context.ts";
+import { SessionError } from "../errors.ts";
+import type { Exchange } from "../exchange.ts";
+import type { SessionManager } from "../manager.ts";
+import type { IncomingRequest } from "../transport.ts";
+import { headOf, hold, type Fail } from "./hold.ts";
+
+/** A manager of any data, as far as an adapter needs it. */
+export type AnyManager = Pick<SessionManager, "open">;
+
+/** The options of every adapter. */
+export interface AdapterOptions<Request> {
+  /** Requests that need no session: nothing is loaded for them, and `sessions.of` throws `no-session`. */
+  readonly skip?: (request: Request) => boolean;
+}
+
+/** The options of the adapters that have a request to put a session on. */
+export interface PropertyOptions<Request> extends AdapterOptions<Request> {
+  /** Puts the session on the request under this name as well, for templates and old code. Undefined: nowhere. */
+  readonly property?: string | undefined;
+}
+
+/** Serves one request: loads its session, runs the handler, holds the response. */
+export function serve<T>(
+  manager: AnyManager,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { property, isSecure }: { readonly property?: string | undefined; readonly isSecure: () => boolean },
+  handle: () => T,
+  fail: Fail,
+): T | Promise<T | undefined> {
+  const incoming: IncomingRequest = {
+    header: (name) => {
+      const value = request.headers[name];
+      return Array.isArray(value) ? value.join(", ") : value;
+    },
+    isSecure,
+    keys: [request],
+  };
+  const start = (exchange: Exchange): T => {
+    if (exchange.request !== incoming) return handle();
+    const entry = headOf(response);
+    const install = (): void => hold(response, entry, exchange, fail);
+    if (exchange.inUse) install();
+    else exchange.onFirstUse = install;
+    exchange.isOver = () => response.writableFinished || isGone(response);
+    exchange.onDestroy = () => {
+      // Usually the response carries it out before it closes, and this finds nothing left to do.
+      const close = (): void => void exchange.close().catch(() => undefined);
+      if (isGone(response)) queueMicrotask(close);
+      else response.once("close", close);
+    };
+    if (property !== undefined)
+      Object.defineProperty(request, property, { get: () => exchange.session, configurable: true });
+    if (request.method !== "GET" && request.method !== "HEAD") bindEvents(request, exchange);
+    return exchange.run(handle);
+  };
+  const opened = manager.open(incoming);
+  if (!(opened instanceof Promise)) return start(opened);
+  return opened.then(start, (error: unknown) => {
+    fail(error);
+    return undefined;
+  });
+}
+
+/** Whether the connection is not encrypted, as Node itself sees it. */
+export function isEncrypted(request: IncomingMessage): boolean {
+  return (request.socket as Partial<TLSSocket>).encrypted === true;
+}
+
+function isGone(response: ServerResponse): boolean {
+  return response.destroyed || (response.closed as boolean | undefined) === true;
+}
+
+/** Events of a body come from the socket, outside of the handler's context: parsers would lose `sessions.current()`. */
+function bindEvents(request: IncomingMessage, exchange: Exchange): void {
+  const emit = request.emit.bind(request) as (...args: unknown[]) => boolean;
+  request.emit = (...args: unknown[]): boolean => {
+    for (let around = storage.getStore(); around !== undefined; around = around.outer) {
+      if (around === exchange) return emit(...args);
+    }
+    return exchange.run(() => emit(...args));
+  };
+}
+
+/** Throws `wrong-adapter` when `loadAndSave` is called with another framework's arguments. */
+export function expectNode(name: string, request: unknown, response: unknown): void {
+  if (typeof (response as Partial<ServerResponse> | undefined)?.writeHead === "function") return;
+  throw wrongAdapter(name, request);
+}
+
+/** Throws `wrong-adapter` when `loadAndSave` is not given a manager. */
+export function expectManager(name: string, manager: Partial<AnyManager> | undefined): void {
+  if (typeof manager?.open !== "function") throw wrongAdapter(name, manager);
+}
+
+/** The error of a call with another framework's arguments; `first` is the first of them. */
+export function wrongAdapter(name: string, first: unknown): SessionError {
+  const { socket, ctx, req, headers } = (first ?? {}) as Record<string, unknown>;
+  const right =
+    socket !== undefined
+      ? 'a request of Node or Express: import loadAndSave from "scs-session/node" or "scs-session/express"'
+      : ctx !== undefined || req !== undefined
+        ? "the context of a framework such as Koa or Hono: this adapter does not serve it"
+        : headers instanceof Headers
+          ? 'a Request of fetch: import loadAndSave from "scs-session/fetch"'
+          : "none of the arguments it takes";
+  return new SessionError("wrong-adapter", `loadAndSave of scs-session/${name} was called with ${right}.`);
+}

@@ -1,0 +1,126 @@
+/** Records to bytes and back: JSON where the values are plain, devalue where they are not. */
+
+import * as devalue from "devalue";
+import { SessionError } from "./errors.ts";
+import type { Values } from "./values.ts";
+
+/** What is stored under a token. Times are milliseconds since the epoch. */
+export interface SessionRecord {
+  readonly values: Values;
+  /** When the session ends, whatever is done with it. */
+  readonly deadline: number;
+  readonly createdAt: number;
+  /** Whether its cookie is to outlive the browser where cookies are not persistent. */
+  readonly rememberMe: boolean;
+  /** Names the commit that wrote it, so that a writer whose answer was lost recognises its own write. */
+  readonly commit: string;
+  /** Makes it a marker: the session was renewed and lives on under this store key. A marker has no values. */
+  readonly successor?: string | undefined;
+  /** Whatever the codec wants to see again when the record is encoded. */
+  readonly state?: unknown;
+}
+
+/** Which record it is: a codec that encrypts binds to both. */
+export interface CodecContext {
+  /** The store key. */
+  readonly key: string;
+  /** The name of the manager's transport: its cookie's name, by default. */
+  readonly manager: string;
+}
+
+/**
+ * Turns records into bytes. `decode` throws for garbage, which becomes a fresh session and an event; it throws a
+ * `SessionError` `store-unavailable` for a format or key that it does not know, so that a rolling deployment logs nobody out.
+ */
+export interface Codec {
+  encode(record: SessionRecord, context: CodecContext): Uint8Array;
+  decode(bytes: Uint8Array, context: CodecContext): SessionRecord;
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** The first byte tells the format. */
+const json = 0x7b; // {
+const rich = 0x5b; // [
+
+/**
+ * The default codec. Brings back what JSON has, and undefined (nested), NaN, Infinity, -0, bigint, Date, Map, Set,
+ * Uint8Array, objects without prototype, shared references and cycles.
+ */
+export const defaultCodec: Codec = Object.freeze({
+  encode({ values, deadline, createdAt, rememberMe, commit, successor }: SessionRecord): Uint8Array {
+    const head = { deadline, createdAt, rememberMe: rememberMe || undefined, commit, successor };
+    if (isPlain(values)) return encoder.encode(JSON.stringify({ ...head, values }));
+    return encoder.encode(devalue.stringify({ ...head, values: new Map(Object.entries(values)) }));
+  },
+
+  decode(bytes: Uint8Array): SessionRecord {
+    const format = bytes[0];
+    if (format === json) return toRecord(JSON.parse(decoder.decode(bytes)));
+    if (format === rich) {
+      const record = toObject(devalue.parse(decoder.decode(bytes)));
+      if (!(record["values"] instanceof Map)) throw new TypeError("not a session record");
+      return toRecord({ ...record, values: Object.fromEntries(record["values"] as Map<string, unknown>) });
+    }
+    // Every later format of this library starts with these letters: "scs" and one of its own.
+    if (decoder.decode(bytes.subarray(0, 3)) === "scs") {
+      const remedy = "Is a newer version of scs-session, or another codec, writing to this store?";
+      throw new SessionError(
+        "store-unavailable",
+        `A stored session has a format that this codec does not know. ${remedy}`,
+      );
+    }
+    throw new TypeError("not a session record");
+  },
+});
+
+function toRecord(parsed: unknown): SessionRecord {
+  const { values, deadline, createdAt, rememberMe, commit, successor } = toObject(parsed);
+  const valid =
+    Number.isFinite(deadline) &&
+    Number.isFinite(createdAt) &&
+    typeof commit === "string" &&
+    (successor === undefined || typeof successor === "string");
+  if (!valid) throw new TypeError("not a session record");
+  return {
+    values: toObject(values),
+    deadline: deadline as number,
+    createdAt: createdAt as number,
+    rememberMe: rememberMe === true,
+    commit,
+    successor,
+  };
+}
+
+function toObject(value: unknown): Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new TypeError("not a session record");
+  return value as Record<string, unknown>;
+}
+
+/** Whether JSON brings it back as it is. Deep or sprawling values (shared references, cycles) are left to devalue. */
+function isPlain(value: unknown): boolean {
+  let nodes = 0;
+  const visit = (part: unknown, depth: number): boolean => {
+    switch (typeof part) {
+      case "string":
+      case "boolean":
+        return true;
+      case "number":
+        return Number.isFinite(part) && !Object.is(part, -0);
+      case "object":
+        break;
+      default:
+        return false;
+    }
+    if (part === null) return true;
+    if (depth > 50 || ++nodes > 100_000) return false;
+    if (Array.isArray(part)) return part.every((member) => visit(member, depth + 1));
+    const prototype: unknown = Object.getPrototypeOf(part);
+    if (prototype !== Object.prototype && depth > 0) return false;
+    if ("toJSON" in part) return false;
+    for (const name in part) if (!visit((part as Values)[name], depth + 1)) return false;
+    return true;
+  };
+  return visit(value, 0);
+}

@@ -1,0 +1,232 @@
+/**
+ * How a session is stored: every write is a conditional `replace`, so that no request undoes what another has done.
+ * A renewed session leaves a marker under its old token that points to its successor. The steps are checked in every
+ * interleaving by test/commit-model.test.ts; extend the model before you change one.
+ */
+
+import { apply, taken, type Changes } from "./changes.ts";
+import type { SessionRecord } from "./codec.ts";
+import type { Publish } from "./events.ts";
+import type { Limit } from "./limit.ts";
+import { isMarker, type Found, type Records } from "./records.ts";
+import type { SessionState } from "./session.ts";
+import { newToken } from "./token.ts";
+import type { Turns } from "./turns.ts";
+import { alike, type Values } from "./values.ts";
+
+/** What the steps below work with; one for each commit. */
+export interface Work {
+  readonly records: Records;
+  readonly turns: Turns<Found | undefined>;
+  readonly publish: Publish;
+  readonly now: () => number;
+  readonly limit: Limit;
+}
+
+/** Where a session stands after a commit: stored under a token, or gone, with the marker that was found in its place. */
+export type Standing = { readonly stored: Found; readonly token: string } | { readonly gone: Found | undefined };
+
+/** Carries out what was asked of a session. Undefined: it was ended, and nothing new begun. May be called again after a failure. */
+export async function carryOut(work: Work, state: SessionState, changes: Changes): Promise<Standing | undefined> {
+  const { stored, gone, others } = state;
+  if (changes.destroy) {
+    for (const found of [stored ?? gone?.marker, ...others]) await endInTurn(work, found);
+    return changes.saves ? create(work, state, changes) : undefined;
+  }
+  const standing =
+    stored !== undefined
+      ? await saveInTurn(work, state, changes, stored)
+      : gone !== undefined
+        ? await superseded(work, state, changes, undefined, gone.marker, undefined)
+        : await create(work, state, changes);
+  for (const found of changes.merged) await endInTurn(work, found);
+  return standing;
+}
+
+/** Commits of one token queue inside a process, so that `replace` decides only between processes. */
+function saveInTurn(work: Work, state: SessionState, changes: Changes, loaded: Found): Promise<Standing> {
+  return work.turns.run(loaded.key, async (latest) => {
+    const result = await save(work, state, changes, loaded, latest === undefined ? loaded : latest.at);
+    const at = "stored" in result ? result.stored : result.gone;
+    return { result, latest: at === undefined || at.key === loaded.key ? { at } : undefined };
+  });
+}
+
+export async function endInTurn(
+  work: Work,
+  found: Found | undefined,
+  wanted?: (found: Found) => boolean,
+): Promise<void> {
+  if (found === undefined) return;
+  await work.turns.run(found.key, async (latest) => {
+    await end(work, latest === undefined ? found : latest.at, wanted);
+    return { result: undefined, latest: undefined };
+  });
+}
+
+/**
+ * Ends a session and, through markers, every session that it was renewed into. With `wanted`, only those it answers
+ * true for.
+ */
+export async function end(work: Work, at: Found | undefined, wanted = (_: Found): boolean => true): Promise<void> {
+  while (at !== undefined) {
+    if (at.record.successor !== undefined) {
+      at = await work.records.find(at.record.successor, work.limit);
+    } else {
+      if (!wanted(at)) return;
+      const answer = await work.records.delete(at, work.limit);
+      if (answer === "replaced") work.publish({ type: "destroyed", session: work.records.idOf(at.key) });
+      if (answer !== "conflict") return;
+      at = await work.records.find(at.key, work.limit);
+    }
+  }
+}
+
+/** Stores a session that has no record yet. */
+async function create(work: Work, state: SessionState, changes: Changes): Promise<Standing> {
+  const token = (changes.newToken ??= newToken());
+  const record = revise(blank(state), changes);
+  const stored = await work.records.create(work.records.keyOf(token), record, work.limit);
+  work.publish({ type: "created", session: work.records.idOf(stored.key) });
+  return { stored, token };
+}
+
+/** Applies the changes to a stored session. `newest` is what is known to be stored by now: a record, a marker, or nothing. */
+async function save(
+  work: Work,
+  state: SessionState,
+  changes: Changes,
+  loaded: Found,
+  newest: Found | undefined,
+): Promise<Standing> {
+  const { records, limit } = work;
+  for (let at = loaded; ;) {
+    // Past its expiry as we know it; other requests may have kept it alive.
+    if (newest !== undefined && newest.expiry <= work.now()) newest = await records.find(newest.key, limit);
+    if (newest === undefined || isMarker(newest)) return superseded(work, state, changes, loaded, newest, undefined);
+    if (newest.record.commit === changes.commitId) return { stored: newest, token: state.token };
+    noteConflict(work, changes, at, newest);
+    at = newest;
+    const record = revise(at.record, changes);
+    if (changes.renewal !== undefined || records.subjectOf(record.values) !== records.subjectOf(at.record.values)) {
+      return renew(work, state, changes, loaded, at);
+    }
+    const answer = await records.replace(at, record, limit);
+    if (typeof answer === "object") return { stored: answer, token: state.token };
+    newest = answer === "conflict" ? await records.find(at.key, limit) : undefined;
+  }
+}
+
+/**
+ * Applies the changes under a new token. The new record comes first: nobody knows its token yet. Then the old one is
+ * replaced by a marker, which is the one commit point. (The other way round, a destroy in between would find nothing to
+ * end, and the session would come back.)
+ */
+async function renew(
+  work: Work,
+  state: SessionState,
+  changes: Changes,
+  loaded: Found,
+  newest: Found | undefined,
+): Promise<Standing> {
+  const { records, limit } = work;
+  const token = (changes.newToken ??= newToken());
+  const key = records.keyOf(token);
+  let created: Found | undefined;
+  for (let at = newest; ; at = newest) {
+    if (newest === undefined || isMarker(newest)) return superseded(work, state, changes, loaded, newest, created);
+    if (at !== undefined) noteConflict(work, changes, at, newest);
+    const record = revise(newest.record, changes);
+    const written =
+      created === undefined ? await records.create(key, record, limit) : await records.replace(created, record, limit);
+    if (typeof written !== "object") return { gone: newest }; // revoked meanwhile
+    created = written;
+    const answer = await records.mark(newest, key, commitId(changes), limit);
+    if (typeof answer === "object") {
+      const automatic = changes.renewal === undefined;
+      work.publish({ type: "renewed", session: records.idOf(newest.key), successor: records.idOf(key), automatic });
+      return { stored: created, token };
+    }
+    newest = answer === "conflict" ? await records.find(newest.key, limit) : undefined;
+  }
+}
+
+/**
+ * Another request has ended or renewed the session. A mere rotation gives way, and so does any other write. A renewal with
+ * a purpose (login, logout) wins over those before it: it ends them and keeps its own operations only, never loaded values.
+ */
+async function superseded(
+  work: Work,
+  state: SessionState,
+  changes: Changes,
+  loaded: Found | undefined,
+  newest: Found | undefined,
+  created: Found | undefined,
+): Promise<Standing> {
+  const { records, limit, publish } = work;
+  if (changes.newToken !== undefined && newest?.record.successor === records.keyOf(changes.newToken)) {
+    // Our own marker: the renewal was carried out, and its answer lost.
+    const stored = created ?? (await records.find(newest.record.successor, limit));
+    return stored === undefined ? { gone: undefined } : { stored, token: changes.newToken };
+  }
+  // Whether the value is still there can no longer be told.
+  if (changes.operations.some((operation) => operation.type === "pop" && operation.once)) throw taken();
+  const own = ownOperations(records, changes, loaded?.record.values ?? {});
+  if (own.length === 0) {
+    if (created !== undefined) await records.delete(created, limit);
+    return { gone: newest };
+  }
+  await end(work, newest);
+  const token = (changes.newToken ??= newToken());
+  const start = { ...blank(state), deadline: changes.deadline ?? state.home.now() + state.home.lifetime };
+  const record = { ...revise(start, changes), values: apply({}, own) };
+  const stored =
+    created === undefined
+      ? await records.create(records.keyOf(token), record, limit)
+      : await records.replace(created, record, limit);
+  if (typeof stored !== "object") return { gone: newest };
+  publish({ type: "created", session: records.idOf(stored.key) });
+  return { stored, token };
+}
+
+/** The operations that are a renewal's purpose: those after `renewToken()`, and all when they change the subject. */
+function ownOperations(records: Records, changes: Changes, loaded: Values): Changes["operations"] {
+  const { operations, renewal } = changes;
+  if (records.subjectOf(apply(loaded, operations)) !== records.subjectOf(loaded)) return operations;
+  return renewal === undefined ? [] : operations.slice(renewal.ownFrom);
+}
+
+/** A record with the changes made to it. */
+function revise(record: SessionRecord, changes: Changes): SessionRecord {
+  return {
+    ...record,
+    values: apply(record.values, changes.operations),
+    deadline: Math.max(changes.deadline ?? record.deadline, changes.earliestDeadline ?? 0),
+    rememberMe: changes.rememberMe ?? record.rememberMe,
+    commit: commitId(changes),
+  };
+}
+
+function blank({ deadline, createdAt }: SessionState): SessionRecord {
+  return { values: {}, deadline, createdAt, rememberMe: false, commit: "" };
+}
+
+/** Tells that the record was written by another request since it was loaded, and which of our keys that concerns. */
+function noteConflict({ records, publish }: Work, changes: Changes, before: Found, newest: Found): void {
+  if (before.record.commit === newest.record.commit) return;
+  const session = records.idOf(newest.key);
+  publish({ type: "conflict", session });
+  for (const operation of changes.operations) {
+    if (operation.type !== "put" && operation.type !== "remove") continue;
+    const { key } = operation;
+    if (!alike(before.record.values[key], newest.record.values[key])) publish({ type: "overwrote", session, key });
+  }
+}
+
+/** Unique among all processes; one for all attempts of a commit. */
+function commitId(changes: Changes): string {
+  return (changes.commitId ??= `${(processId ??= newToken().slice(0, 11))}${(counter++).toString(36)}`);
+}
+
+let processId: string | undefined;
+let counter = 0;

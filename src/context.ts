@@ -1,0 +1,7 @@
+/** The request that the running code belongs to, as far as AsyncLocalStorage can tell. */
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Exchange } from "./exchange.ts";
+
+/** One storage for all managers: each exchange knows the one around it. */
+export const storage: AsyncLocalStorage<Exchange> = new AsyncLocalStorage<Exchange>();

@@ -1,0 +1,74 @@
+/** The one error class of the library: what happened, and what to do about it. */
+
+const statuses = {
+  "no-session": 500,
+  "session-closed": 500,
+  "headers-sent": 500,
+  "store-unavailable": 503,
+  "too-large": 500,
+  "invalid-value": 500,
+  "invalid-option": 500,
+  "wrong-adapter": 500,
+  unsupported: 500,
+  gone: 409,
+  taken: 409,
+} as const;
+
+/**
+ * What went wrong.
+ *
+ * - `no-session`: the middleware did not run for this request.
+ * - `session-closed`: the request of this session is over.
+ * - `headers-sent`: a change after the first byte of the response; it could not be stored truthfully.
+ * - `store-unavailable`: the store failed, or did not answer within `storeTimeout`.
+ * - `too-large`: the session is larger than `maxBytes`.
+ * - `invalid-value`: a value, key or date that a session cannot hold.
+ * - `invalid-option`: an option that cannot be meant; thrown by the constructor.
+ * - `wrong-adapter`: `loadAndSave` was called as another framework's.
+ * - `unsupported`: the store lacks the ability that the call needs.
+ * - `gone`: the session was ended or renewed by another request (with `onGone: "error"`).
+ * - `taken`: another request popped the value first (`pop` with `once`).
+ */
+export type SessionErrorCode = keyof typeof statuses;
+
+/** Every error that the library throws. Its message holds no token and no session data. */
+export class SessionError extends Error {
+  override readonly name = "SessionError";
+  readonly code: SessionErrorCode;
+  /** The HTTP status that an error page should have: 503, 409 or 500. Express and Koa read it. */
+  readonly status: number;
+
+  constructor(code: SessionErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.status = statuses[code];
+  }
+}
+
+/**
+ * A fault of the store as a `store-unavailable` error. Drivers put statements, arguments and data on their errors; of
+ * the cause only name, code, frames and a message without the given secrets are kept.
+ */
+export function storeError(action: string, error: unknown, secrets: readonly string[]): SessionError {
+  if (error instanceof SessionError) return error;
+  return new SessionError("store-unavailable", `The session store failed to ${action}.`, {
+    cause: clean(error, secrets),
+  });
+}
+
+function clean(error: unknown, secrets: readonly string[]): Error {
+  if (!(error instanceof Error)) return new Error("The store rejected with something that is not an Error.");
+  const leaks = secrets.some((secret) => secret !== "" && error.message.includes(secret));
+  const cause = new Error(leaks ? "(message withheld: it contains session data)" : error.message);
+  cause.name = error.name;
+  cause.stack = `${error.name}: ${cause.message}\n${framesOf(error)}`;
+  if ("code" in error && typeof error.code === "string") Object.assign(cause, { code: error.code });
+  return cause;
+}
+
+function framesOf(error: Error): string {
+  return (error.stack ?? "")
+    .split("\n")
+    .filter((line) => /^\s+at .*\d+:\d+\)?$/.test(line))
+    .join("\n");
+}

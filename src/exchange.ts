@@ -1,0 +1,134 @@
+/** One request and its response: what an adapter drives. */
+
+import { storage } from "./context.ts";
+import { forbidCaching, varyBySession } from "./headers.ts";
+import type { Session, SessionState } from "./session.ts";
+import { stateOf } from "./session.ts";
+import type { IncomingRequest, ResponseHeaders, Transport } from "./transport.ts";
+
+/** What an exchange needs of its manager. */
+export interface ExchangeHost {
+  readonly transport: Transport;
+  /** An empty session, of a request that brought no token. */
+  blank(): Session;
+  commit(session: Session): Promise<unknown>;
+  /** Carries out a pending destroy, and nothing else. */
+  carryOutDestroy(session: Session): Promise<void>;
+  /** Hands out, or takes back, the token. */
+  writeToken(session: Session, headers: ResponseHeaders, request: IncomingRequest): void;
+}
+
+/**
+ * The session of one request, for as long as the response takes. An adapter
+ * 1. opens it (`await sessions.open(request)`), which loads the session,
+ * 2. runs the handler in its context (`run`),
+ * 3. before the first byte leaves, calls `seal`, awaits `commit` if `needsCommit`, and lets `writeHeaders` add its headers;
+ *    when `commit` rejects, it sends an error response instead,
+ * 4. calls `close` when the response is over, or never came to be.
+ */
+export class Exchange {
+  readonly request: IncomingRequest;
+  /** Called when `sessions.of` is first used: until then nothing needs to be held for a request without token. */
+  onFirstUse: (() => void) | undefined;
+  /** Called by `session.destroy()`, so that it is carried out even if no response is ever sent. */
+  onDestroy: (() => void) | undefined;
+  /** The exchange of another manager around this one. */
+  readonly outer: Exchange | undefined;
+  readonly host: ExchangeHost;
+  /** Whether the response is over. Adapters of servers that know it themselves replace the function. */
+  isOver: () => boolean = () => this.#closed;
+  #session: Session | undefined;
+  #sealed = false;
+  #closed = false;
+  #failed = false;
+
+  constructor(host: ExchangeHost, request: IncomingRequest, session: Session | undefined) {
+    this.host = host;
+    this.request = request;
+    this.outer = storage.getStore();
+    if (session !== undefined) this.#adopt(session);
+  }
+
+  /** The session; made on first use where the request brought none. */
+  get session(): Session {
+    const session = this.#session ?? this.#adopt(this.host.blank());
+    const use = this.onFirstUse;
+    this.onFirstUse = undefined;
+    use?.();
+    return session;
+  }
+
+  /** Whether there is a session yet: the request brought a token, or `sessions.of` was used. */
+  get inUse(): boolean {
+    return this.#session !== undefined;
+  }
+
+  /** Runs code for which `sessions.current()` is this session. */
+  run<T>(work: () => T): T {
+    return storage.run(this, work);
+  }
+
+  /** From now on changes throw `headers-sent`. */
+  seal(): void {
+    this.#sealed = true;
+    if (this.#session !== undefined) stateOf(this.#session).sealed = true;
+  }
+
+  /** Whether the response has to wait. False for a session that was only read. */
+  get needsCommit(): boolean {
+    const state = this.#state;
+    return (
+      state !== undefined &&
+      (!state.changes.isEmpty || state.committing !== undefined || state.touched !== undefined || state.stale)
+    );
+  }
+
+  /** Stores what was asked for. When it rejects, nothing of this session belongs into the response. */
+  async commit(): Promise<void> {
+    if (this.#session === undefined) return;
+    try {
+      await this.host.commit(this.#session);
+    } catch (error) {
+      this.#failed = true;
+      throw error;
+    }
+  }
+
+  /** Whether `writeHeaders` has anything to add. */
+  get hasHeaders(): boolean {
+    return this.#state !== undefined && (this.#state.observed || this.#state.outcome !== undefined);
+  }
+
+  /** Adds the token and what caches must know. Call it once for each response head. */
+  writeHeaders(headers: ResponseHeaders): void {
+    const state = this.#state;
+    if (this.#session === undefined || state === undefined) return;
+    if (!state.available || this.#failed) {
+      if (state.observed) headers.set("cache-control", "no-store");
+      return;
+    }
+    if (state.outcome !== undefined) {
+      this.host.writeToken(this.#session, headers, this.request);
+      forbidCaching(headers);
+    }
+    if (state.outcome !== undefined || state.observed) varyBySession(headers, this.host.transport.vary);
+  }
+
+  /** The response is over, or will never be. A pending destroy is carried out; nothing else is. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#session !== undefined) await this.host.carryOutDestroy(this.#session);
+  }
+
+  get #state(): SessionState | undefined {
+    return this.#session === undefined ? undefined : stateOf(this.#session);
+  }
+
+  #adopt(session: Session): Session {
+    this.#session = session;
+    const state = stateOf(session);
+    state.sealed = this.#sealed;
+    state.onDestroy = () => this.onDestroy?.();
+    return session;
+  }
+}

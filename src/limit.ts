@@ -1,0 +1,96 @@
+/** Time limits for store calls: thousands run at once and nearly none is reached, so they share one timer. */
+
+import type { Clock } from "./clock.ts";
+import { SessionError } from "./errors.ts";
+import type { CallOptions } from "./store.ts";
+
+/** Makes limits of one length. */
+export class Limits {
+  readonly #clock: Clock;
+  readonly #ms: number;
+  readonly #onReached: (error: SessionError) => void;
+  readonly #running = new Set<Limit>();
+  #armed = false;
+
+  constructor(clock: Clock, ms: number, onReached: (error: SessionError) => void) {
+    this.#clock = clock;
+    this.#ms = ms;
+    this.#onReached = onReached;
+  }
+
+  /** Runs `work` under a limit of its own. The promise rejects when the limit is reached, whatever `work` does then. */
+  run<T>(work: (limit: Limit) => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const limit = new Limit(this.#clock.now() + this.#ms, () => {
+        const message = `The session store did not answer within storeTimeout (${String(this.#ms)} ms).`;
+        const error = new SessionError("store-unavailable", message);
+        this.#onReached(error);
+        reject(error);
+      });
+      this.#running.add(limit);
+      this.#arm(this.#ms);
+      const settle = (): void => {
+        this.#running.delete(limit);
+      };
+      work(limit).then(
+        (value) => {
+          settle();
+          resolve(value);
+        },
+        (error: unknown) => {
+          settle();
+          reject(error);
+        },
+      );
+    });
+  }
+
+  #arm(ms: number): void {
+    if (this.#armed) return;
+    this.#armed = true;
+    this.#clock.after(ms, () => {
+      this.#armed = false;
+      const now = this.#clock.now();
+      for (const limit of this.#running) {
+        if (limit.end > now) {
+          this.#arm(limit.end - now);
+          break;
+        }
+        this.#running.delete(limit);
+        limit.reach();
+      }
+    });
+  }
+}
+
+/** One running limit; what a store receives as its call options. */
+export class Limit implements CallOptions {
+  /** When the limit is reached, in milliseconds since the epoch. */
+  readonly end: number;
+  readonly #onReached: () => void;
+  #reached = false;
+  #controller: AbortController | undefined;
+
+  constructor(end: number, onReached: () => void) {
+    this.end = end;
+    this.#onReached = onReached;
+  }
+
+  /** Made when a store asks for it: most never do. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#reached) this.#controller.abort();
+    return this.#controller.signal;
+  }
+
+  /** Throws once the limit is reached. */
+  check(): void {
+    if (this.#reached) throw new SessionError("store-unavailable", "The session store did not answer in time.");
+  }
+
+  reach(): void {
+    this.#reached = true;
+    this.#controller?.abort();
+    this.#onReached();
+  }
+}

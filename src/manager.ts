@@ -1,0 +1,364 @@
+/** The session manager: what applications and adapters call. */
+
+import { endInTurn } from "./commit.ts";
+import { storage } from "./context.ts";
+import { Core } from "./core.ts";
+import { SessionError, storeError } from "./errors.ts";
+import { publisher } from "./events.ts";
+import { Exchange, type ExchangeHost } from "./exchange.ts";
+import { forbidCaching } from "./headers.ts";
+import { Loader } from "./loader.ts";
+import { resolveOptions, type SessionOptions } from "./options.ts";
+import { isMarker, type Found, type SubjectOf } from "./records.ts";
+import { Saver } from "./saver.ts";
+import { stateOf, type Session, type SessionState } from "./session.ts";
+import type { IncomingRequest, ResponseHeaders } from "./transport.ts";
+import type { DeepReadonly, KeyOf } from "./types.ts";
+import { handOut } from "./values.ts";
+import { warnOnce } from "./warnings.ts";
+
+/** What `commit` has to say to the client. */
+export interface CommitResult {
+  /** What the client is to send with its next request; "" when there is no session (any more). */
+  readonly token: string;
+  /** When the session expires; undefined when there is none. */
+  readonly expiry: Date | undefined;
+  /** Headers that say so, to be appended to the response; empty when there is nothing new to say. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
+/** A session as `list` shows it. */
+export interface ListedSession<Data extends object> {
+  /** The hash of its token, as in `session.id`; `revoke` takes it. */
+  readonly id: string;
+  readonly createdAt: Date;
+  readonly deadline: Date;
+  readonly expiry: Date;
+  readonly values: Partial<DeepReadonly<Data>>;
+}
+
+/** Whose sessions: what the option `subject` answers for them. */
+export interface OfSubject {
+  readonly subject: string | number | bigint;
+}
+
+/** How many expired sessions are deleted by one call of the store. */
+const sweepBatch = 1_000;
+
+/**
+ * Loads and stores sessions. `Data` declares keys and values; the compiler checks them wherever a session is used.
+ *
+ * ```ts
+ * const sessions = new SessionManager<{ userId: number }>({ lifetime: "12h", subject: (data) => data.userId });
+ * ```
+ *
+ * The constructor does no I/O, and throws `invalid-option` for options that cannot be meant.
+ */
+export class SessionManager<Data extends object = Record<string, unknown>> {
+  readonly #core: Core;
+  readonly #loader: Loader;
+  readonly #saver: Saver;
+  readonly #host: ExchangeHost;
+  readonly #hasSubjects: boolean;
+  readonly #exchanges = new WeakMap<object, Exchange>();
+  #stopSweep: (() => void) | undefined;
+  #closed = false;
+
+  constructor(options: SessionOptions<Data> = {}) {
+    const resolved = resolveOptions(options);
+    const subject = options.subject as SubjectOf | undefined;
+    const core = new Core(resolved, subject, publisher(resolved.transport.name));
+    this.#core = core;
+    this.#loader = new Loader(core);
+    this.#saver = new Saver(core);
+    this.#hasSubjects = subject !== undefined;
+    this.#host = {
+      transport: resolved.transport,
+      blank: () => core.session(),
+      commit: (session) => this.#save(stateOf(session)),
+      carryOutDestroy: (session) => this.#saver.saveDestroy(stateOf(session)),
+      writeToken: (session, headers, request) => {
+        this.#writeToken(stateOf(session), headers, request);
+      },
+    };
+  }
+
+  /**
+   * The session of a request: given the framework's context or its raw request. Throws `no-session` where the middleware
+   * did not run.
+   */
+  of(request: object): Session<Data> {
+    const session = this.lookup(request);
+    if (session !== undefined) return session;
+    const remedy = "Mount loadAndSave(sessions) before the handlers that use it, and pass this request or its context";
+    throw new SessionError("no-session", `There is no session for this request. ${remedy}.`);
+  }
+
+  /** The session of a request, or undefined where the middleware did not run. */
+  lookup(request: object): Session<Data> | undefined {
+    return this.#exchanges.get(request)?.session as Session<Data> | undefined;
+  }
+
+  /**
+   * The session of the request that the calling code belongs to (AsyncLocalStorage). Throws `no-session` outside of
+   * requests, and `session-closed` once the response is over.
+   */
+  current(): Session<Data> {
+    for (let exchange = storage.getStore(); exchange !== undefined; exchange = exchange.outer) {
+      if (exchange.host !== this.#host) continue;
+      if (!exchange.isOver()) return exchange.session as unknown as Session<Data>;
+      const remedy = "Take what you need out of the session before the response ends";
+      throw new SessionError("session-closed", `The response of this request is over. ${remedy}.`);
+    }
+    throw new SessionError("no-session", "This code does not run on behalf of a request; use sessions.of(request).");
+  }
+
+  /**
+   * Opens the exchange of a request, which loads its session: what adapters call. Answers at once when the request
+   * brings no token. An exchange whose `request` is another one was opened by an adapter mounted before.
+   */
+  open(request: IncomingRequest): Exchange | Promise<Exchange> {
+    for (const key of request.keys) {
+      const opened = this.#exchanges.get(key);
+      if (opened === undefined) continue;
+      warnOnce("mounted-twice", "loadAndSave runs twice for one request with the same manager; mount it once.");
+      return opened;
+    }
+    const tokens = this.#loader.recognise(this.#core.options.transport.read(request));
+    if (tokens.length === 0) return this.#register(request, undefined);
+    return this.#loader.load(tokens).then((session) => this.#register(request, session));
+  }
+
+  /**
+   * The session of a token; a new, empty one when there is no token or it is not (or no longer) known. Given several,
+   * as when a browser sends two cookies of one name, up to three well-formed ones are tried.
+   */
+  async load(token?: string | readonly string[]): Promise<Session<Data>> {
+    const presented = token === undefined ? [] : typeof token === "string" ? [token] : token;
+    return (await this.#loader.load(this.#loader.recognise(presented))) as unknown as Session<Data>;
+  }
+
+  /**
+   * Carries out what was asked of a session, all or nothing. Adapters do it before the first byte of the response; call it
+   * to store earlier. Costs nothing when nothing is new. Rejects with `store-unavailable`, `too-large`, `taken` or `gone`,
+   * and can then be called again. `request` tells `cookie.secure: "auto"` whether it came over HTTPS.
+   */
+  async commit(session: Session<Data>, request: IncomingRequest = noRequest): Promise<CommitResult> {
+    const state = this.#own(session);
+    await this.#save(state);
+    const headers: [string, string][] = [];
+    const append = (name: string, value: string): void => void headers.push([name, value]);
+    const collector = { get: () => null, set: append, append, delete: () => undefined };
+    if (state.outcome !== undefined) {
+      this.#writeToken(state, collector, request);
+      forbidCaching(collector);
+    }
+    const { stored, token } = state;
+    const isKnown = stored !== undefined && token !== "";
+    return {
+      token: isKnown ? this.#core.options.framing.wrap(token) : "",
+      expiry: stored && new Date(stored.expiry),
+      headers,
+    };
+  }
+
+  /**
+   * Takes over the values of another session, which ends with the commit; the later deadline counts. Its values win over
+   * those already there. An unknown token, or the session's own, changes nothing. With `keys`, only these are taken over.
+   */
+  async merge(
+    session: Session<Data>,
+    token: string,
+    options?: { readonly keys?: readonly KeyOf<Data>[] },
+  ): Promise<void> {
+    const state = this.#own(session);
+    const { records, limits } = this.#core;
+    const [opened] = this.#loader.recognise([token]);
+    if (opened === undefined) return;
+    const key = records.keyOf(opened.token);
+    if (key === state.stored?.key) return;
+    const other = await limits.run((limit) => records.load(key, limit));
+    if (other === undefined || isMarker(other)) return;
+    const names: readonly string[] = options?.keys ?? Object.keys(other.record.values);
+    for (const name of names) {
+      if (Object.hasOwn(other.record.values, name))
+        session.put(name as KeyOf<Data>, other.record.values[name] as never);
+    }
+    session.setDeadline(new Date(Math.max(state.deadline, other.record.deadline)));
+    state.changes.merged.push(other);
+  }
+
+  /**
+   * Every live session, for maintenance. What is asked of one is carried out by `commit`. Does not slide idle timeouts.
+   * Throws `unsupported` for a store without `all`.
+   */
+  async *iterate(): AsyncGenerator<Session<Data>> {
+    for await (const found of this.#everything()) {
+      if (isMarker(found)) continue;
+      const token = this.#core.options.hashTokenInStore ? "" : found.key;
+      yield this.#loader.standingOn(found, token) as unknown as Session<Data>;
+    }
+  }
+
+  /** The live sessions of a subject. Needs the option `subject`. Does not slide idle timeouts. */
+  async *list({ subject }: OfSubject): AsyncGenerator<ListedSession<Data>> {
+    for await (const found of this.#ofSubject(String(subject))) {
+      if (isMarker(found)) continue;
+      const { createdAt, deadline, values } = found.record;
+      const shown = Object.entries(values).map(([key, value]) => [key, handOut(value)]);
+      yield {
+        id: this.#core.records.idOf(found.key),
+        createdAt: new Date(createdAt),
+        deadline: new Date(deadline),
+        expiry: new Date(found.expiry),
+        values: Object.fromEntries(shown) as Partial<DeepReadonly<Data>>,
+      };
+    }
+  }
+
+  /**
+   * Ends the sessions of a subject: all, the one with an `id`, or all `except` one. Goes on until none is left, also when
+   * they are renewed meanwhile. Needs the option `subject`; the subject is required because ids come from clients.
+   */
+  async revoke(whose: OfSubject & { readonly id?: string; readonly except?: Session<Data> }): Promise<void> {
+    const { records, limits } = this.#core;
+    const subject = String(whose.subject);
+    const spared = whose.except === undefined ? new Set<string>() : this.#keysOf(this.#own(whose.except));
+    const isWanted = ({ key, record }: Found): boolean =>
+      !spared.has(key) && records.subjectOf(record.values) === subject;
+
+    for (let ended = true; ended;) {
+      ended = false;
+      const listed: Found[] = [];
+      for await (const found of this.#ofSubject(subject)) listed.push(found);
+      // A spared session that was renewed meanwhile is still spared.
+      for (const { key, record } of listed) if (spared.has(key) && record.successor) spared.add(record.successor);
+      for (const found of listed) {
+        if (spared.has(found.key) || (whose.id !== undefined && records.idOf(found.key) !== whose.id)) continue;
+        await limits.run((limit) => endInTurn(this.#saver.work(limit), found, isWanted));
+        ended ||= !isMarker(found);
+      }
+    }
+  }
+
+  /** Deletes what has expired, in batches, and says how many. For cron jobs and serverless; servers sweep by themselves. */
+  async prune(): Promise<number> {
+    const { store } = this.#core.options;
+    let total = 0;
+    try {
+      for (let deleted = sweepBatch; deleted >= sweepBatch; total += deleted) {
+        deleted = (await store.deleteExpired?.(sweepBatch)) ?? 0;
+      }
+    } catch (error) {
+      throw this.#storeError("delete expired sessions", error);
+    }
+    return total;
+  }
+
+  /** Stops the sweep, waits for what is still being stored, and closes the store (but not the client it was given). */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#stopSweep?.();
+    await this.#core.idle();
+    await this.#core.options.store.close?.();
+  }
+
+  #register(request: IncomingRequest, session: Session | undefined): Exchange {
+    const exchange = new Exchange(this.#host, request, session);
+    for (const key of request.keys) this.#exchanges.set(key, exchange);
+    return exchange;
+  }
+
+  #save(state: SessionState): Promise<void> {
+    if (this.#stopSweep === undefined) this.#startSweep();
+    return this.#saver.save(state);
+  }
+
+  #writeToken({ outcome }: SessionState, headers: ResponseHeaders, request: IncomingRequest): void {
+    const { transport, framing, clock } = this.#core.options;
+    if (outcome === undefined) return;
+    if (outcome === "cleared") transport.write(headers, undefined, request);
+    else transport.write(headers, { ...outcome, token: framing.wrap(outcome.token), now: clock.now() }, request);
+  }
+
+  #own(session: Session<Data>): SessionState {
+    const state = stateOf(session);
+    if (state.home === this.#core.home) return state;
+    throw new SessionError("no-session", "The session belongs to another SessionManager.");
+  }
+
+  /** The keys under which a session is stored, or is about to be. */
+  #keysOf({ stored, changes, committing }: SessionState): Set<string> {
+    const keys = new Set<string>();
+    if (stored !== undefined) keys.add(stored.key);
+    for (const token of [changes.newToken, committing?.newToken]) {
+      if (token !== undefined) keys.add(this.#core.records.keyOf(token));
+    }
+    return keys;
+  }
+
+  /** What the store has, still valid, markers included. */
+  async *#everything(): AsyncGenerator<Found> {
+    const { store } = this.#core.options;
+    if (store.all === undefined) {
+      throw new SessionError("unsupported", "The store cannot list its sessions: it has no method `all`.");
+    }
+    yield* this.#valid(store.all());
+  }
+
+  /** What the store has of a subject, verified; markers included. */
+  async *#ofSubject(subject: string): AsyncGenerator<Found> {
+    const { options, records } = this.#core;
+    if (!this.#hasSubjects) {
+      const remedy = "for example subject: (data) => data.userId";
+      throw new SessionError("invalid-option", `list and revoke need the option subject of SessionManager, ${remedy}.`);
+    }
+    const indexed = options.store.findBySubject?.(subject);
+    for await (const found of indexed === undefined ? this.#everything() : this.#valid(indexed)) {
+      if (isMarker(found) ? indexed !== undefined : records.subjectOf(found.record.values) === subject) yield found;
+    }
+  }
+
+  async *#valid(stored: ReturnType<NonNullable<Core["options"]["store"]["all"]>>): AsyncGenerator<Found> {
+    const { records } = this.#core;
+    const reader = stored[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const next = await reader.next().catch((error: unknown) => {
+          throw this.#storeError("list sessions", error);
+        });
+        if (next.done === true) return;
+        const [key, session] = next.value;
+        const found = records.decode(key, session);
+        if (found !== undefined && records.isValid(found)) yield found;
+      }
+    } finally {
+      await reader.return?.();
+    }
+  }
+
+  #storeError(action: string, fault: unknown): SessionError {
+    const error = storeError(action, fault, []);
+    this.#core.publish({ type: "store-error", error });
+    return error;
+  }
+
+  #startSweep(): void {
+    const { sweepInterval, clock, store } = this.#core.options;
+    if (this.#closed || sweepInterval === undefined || store.deleteExpired === undefined) return;
+    // Processes that started together are not to sweep together.
+    const jitter = 0.9 + Math.random() / 5;
+    this.#stopSweep = clock.after(sweepInterval * jitter, () => {
+      this.#core.track(
+        this.prune()
+          .catch(() => undefined)
+          .then(() => {
+            this.#startSweep();
+          }),
+      );
+    });
+  }
+}
+
+/** For sessions that belong to no request. */
+const noRequest: IncomingRequest = Object.freeze({ header: () => undefined, isSecure: () => false, keys: [] });

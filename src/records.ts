@@ -1,0 +1,226 @@
+/** The store as the commit sees it: records instead of bytes, judged by our clock, with errors that leak nothing. */
+
+import { stringify } from "devalue";
+import type { Clock } from "./clock.ts";
+import type { Codec, SessionRecord } from "./codec.ts";
+import { SessionError, storeError } from "./errors.ts";
+import type { Publish } from "./events.ts";
+import type { Limit } from "./limit.ts";
+import type { ReplaceAnswer, SessionToStore, Store, StoredSession } from "./store.ts";
+import { sha256 } from "./token.ts";
+import type { Values } from "./values.ts";
+
+/** A record as it was last seen in the store. */
+export interface Found {
+  readonly key: string;
+  readonly bytes: Uint8Array;
+  readonly record: SessionRecord;
+  /** Until when it is valid, in milliseconds since the epoch. */
+  readonly expiry: number;
+}
+
+/** Tells whose session it is by its values. */
+export type SubjectOf = (values: Values) => string | number | bigint | null | undefined;
+
+/** Whether it only points to the session that it was renewed into. */
+export function isMarker(found: Found): boolean {
+  return found.record.successor !== undefined;
+}
+
+/** How long a marker stays under the token of a renewed session. */
+const markerLifetime = 60_000;
+
+export interface RecordsOptions {
+  readonly store: Store;
+  readonly codec: Codec;
+  readonly clock: Clock;
+  readonly name: string;
+  readonly hashTokenInStore: boolean;
+  readonly idleTimeout: number | undefined;
+  readonly maxBytes: number;
+  readonly subject: SubjectOf | undefined;
+  readonly publish: Publish;
+}
+
+export class Records {
+  readonly #options: RecordsOptions;
+
+  constructor(options: RecordsOptions) {
+    this.#options = options;
+  }
+
+  /** The store's key for a token. */
+  keyOf(token: string): string {
+    return this.#options.hashTokenInStore ? sha256(token) : token;
+  }
+
+  /** What may be shown of a session: the hash of its token. */
+  idOf(key: string): string {
+    return this.#options.hashTokenInStore ? key : sha256(key);
+  }
+
+  /** Whose session it is, or undefined. */
+  subjectOf(values: Values): string | undefined {
+    return this.#options.subject?.(values)?.toString();
+  }
+
+  /** When a record that is written or touched now expires. */
+  expiryOf(deadline: number): number {
+    const { idleTimeout, clock } = this.#options;
+    return idleTimeout === undefined ? deadline : Math.min(deadline, clock.now() + idleTimeout);
+  }
+
+  /** The record under a key, if it is one and still valid. */
+  async find(key: string, limit: Limit): Promise<Found | undefined> {
+    const stored = await this.#call("find a session", key, limit, () => this.#options.store.find(key, limit));
+    const found = stored && this.decode(key, stored);
+    return found !== undefined && this.isValid(found) ? found : undefined;
+  }
+
+  /** `find` for the key of a token that a client sent: says why there is nothing. */
+  async load(key: string, limit: Limit): Promise<Found | undefined> {
+    const { publish } = this.#options;
+    const stored = await this.#call("find a session", key, limit, () => this.#options.store.find(key, limit));
+    if (stored === undefined) publish({ type: "refused", reason: "unknown" });
+    const found = stored && this.decode(key, stored);
+    if (found === undefined || this.isValid(found)) return found;
+    publish({ type: "expired", session: this.idOf(key) });
+    return undefined;
+  }
+
+  /** Whether it is not over yet, by our clock. */
+  isValid(found: Found): boolean {
+    return found.expiry > this.#options.clock.now();
+  }
+
+  /** What a store handed out, as a record; undefined if it is none. */
+  decode(key: string, { data, expiry }: StoredSession): Found | undefined {
+    const { codec, name, publish } = this.#options;
+    try {
+      const record = codec.decode(data, { key, manager: name });
+      return { key, bytes: data, record, expiry: Math.min(expiry.getTime(), record.deadline) };
+    } catch (error) {
+      if (error instanceof SessionError) {
+        publish({ type: "store-error", error });
+        throw error;
+      }
+      publish({ type: "undecodable", session: this.idOf(key) });
+      return undefined;
+    }
+  }
+
+  /** Stores a record under a key that nobody else can know yet. */
+  async create(key: string, record: SessionRecord, limit: Limit): Promise<Found> {
+    const { found, toStore } = this.#encode(key, record, record.values);
+    const commit = async (): Promise<ReplaceAnswer> => {
+      await this.#options.store.commit(key, toStore, limit);
+      return "replaced";
+    };
+    await this.#write(key, limit, commit, (latest) => latest?.record.commit === record.commit);
+    return found;
+  }
+
+  /** Replaces what was found by a new record, if it is still there as it was found. */
+  replace(at: Found, record: SessionRecord, limit: Limit): Promise<Found | "conflict" | "missing"> {
+    return this.#replaceBy(at, record, record.values, limit);
+  }
+
+  /** Replaces what was found by a marker. It stays in the index of its subject, so that `revoke` can follow it. */
+  mark(at: Found, successor: string, commit: string, limit: Limit): Promise<Found | "conflict" | "missing"> {
+    const createdAt = this.#options.clock.now();
+    const deadline = createdAt + markerLifetime;
+    const marker = { values: {}, deadline, createdAt, rememberMe: false, commit, successor };
+    return this.#replaceBy(at, marker, at.record.values, limit);
+  }
+
+  /** Deletes what was found, if it is still there as it was found. */
+  delete(at: Found, limit: Limit): Promise<ReplaceAnswer> {
+    const remove = (): Promise<ReplaceAnswer> => this.#replace(at, undefined, limit);
+    return this.#write(at.key, limit, remove, (latest) => latest === undefined);
+  }
+
+  /** Moves the expiry of a record without rewriting it; false when it is gone. */
+  touch(at: Found, expiry: number, limit: Limit): Promise<boolean> {
+    const { store } = this.#options;
+    const date = new Date(expiry);
+    return this.#call("touch a session", at.key, limit, async () => {
+      if (store.touch !== undefined) return store.touch(at.key, date, limit);
+      return (
+        (await this.#replace(
+          at,
+          { data: at.bytes, expiry: date, subject: this.subjectOf(at.record.values) },
+          limit,
+        )) !== "missing"
+      );
+    });
+  }
+
+  async #replaceBy(
+    at: Found,
+    record: SessionRecord,
+    of: Values,
+    limit: Limit,
+  ): Promise<Found | "conflict" | "missing"> {
+    const { found, toStore } = this.#encode(at.key, record, of);
+    const replace = (): Promise<ReplaceAnswer> => this.#replace(at, toStore, limit);
+    const answer = await this.#write(at.key, limit, replace, (latest) => latest?.record.commit === record.commit);
+    return answer === "replaced" ? found : answer;
+  }
+
+  async #replace(at: Found, next: SessionToStore | undefined, limit: Limit): Promise<ReplaceAnswer> {
+    const { store } = this.#options;
+    if (store.replace !== undefined) return store.replace(at.key, at.bytes, next, limit);
+    await (next === undefined ? store.delete(at.key, limit) : store.commit(at.key, next, limit));
+    return "replaced";
+  }
+
+  /** The answer of a write. When it was lost, what is stored now tells whether the write was carried out. */
+  async #write(
+    key: string,
+    limit: Limit,
+    write: () => Promise<ReplaceAnswer>,
+    isDone: (latest: Found | undefined) => boolean,
+  ): Promise<ReplaceAnswer> {
+    try {
+      return await this.#call("store a session", key, limit, write);
+    } catch (error) {
+      limit.check();
+      const latest = await this.find(key, limit);
+      if (isDone(latest)) return "replaced";
+      throw error;
+    }
+  }
+
+  async #call<T>(action: string, key: string, limit: Limit | undefined, call: () => Promise<T>): Promise<T> {
+    limit?.check(); // what nobody waits for any more is not to be started
+    try {
+      return await call();
+    } catch (error) {
+      const fault = storeError(action, error, [key]);
+      this.#options.publish({ type: "store-error", error: fault });
+      throw fault;
+    }
+  }
+
+  /** `of`: the values that tell whose session it is. */
+  #encode(key: string, record: SessionRecord, of: Values): { found: Found; toStore: SessionToStore } {
+    const { codec, name, maxBytes } = this.#options;
+    const bytes = codec.encode(record, { key, manager: name });
+    if (bytes.length > maxBytes) throw tooLarge(record.values, bytes.length, maxBytes);
+    const expiry = record.successor === undefined ? this.expiryOf(record.deadline) : record.deadline;
+    const toStore = { data: bytes, expiry: new Date(expiry), subject: this.subjectOf(of) };
+    return { found: { key, bytes, record, expiry }, toStore };
+  }
+}
+
+function tooLarge(values: Values, size: number, maxBytes: number): SessionError {
+  const largest = Object.keys(values)
+    .map((key) => ({ key, size: stringify(values[key]).length }))
+    .sort((a, b) => b.size - a.size)
+    .slice(0, 3)
+    .map((entry) => `"${entry.key}" (about ${String(entry.size)})`)
+    .join(", ");
+  const remedy = "Keep large data elsewhere and its key in the session, or raise maxBytes.";
+  const message = `The session has ${String(size)} bytes, more than maxBytes (${String(maxBytes)}). Largest: ${largest}. ${remedy}`;
+  return new SessionError("too-large", message);
+}

@@ -1,0 +1,135 @@
+/** From what was asked of a session to the store, and to what the client is told. */
+
+import { apply, Changes } from "./changes.ts";
+import { carryOut, type Standing, type Work } from "./commit.ts";
+import type { Core } from "./core.ts";
+import { SessionError } from "./errors.ts";
+import type { Limit } from "./limit.ts";
+import { isMarker, type Found } from "./records.ts";
+import type { SessionState } from "./session.ts";
+import { Turns } from "./turns.ts";
+
+export class Saver {
+  readonly #core: Core;
+  readonly #turns = new Turns<Found | undefined>();
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /** What the steps of the commit work with. */
+  work(limit: Limit): Work {
+    const { records, publish, home } = this.#core;
+    return { records, publish, now: () => home.now(), turns: this.#turns, limit };
+  }
+
+  /** Stores what was asked for. Commits of one session run one after the other. */
+  async save(state: SessionState): Promise<void> {
+    while (state.running !== undefined) await state.running.catch(() => undefined);
+    const running = this.#save(state);
+    state.running = running;
+    try {
+      await running;
+    } finally {
+      state.running = undefined;
+    }
+  }
+
+  /** Carries out a pending destroy, and drops everything else. */
+  async saveDestroy(state: SessionState): Promise<void> {
+    while (state.running !== undefined) await state.running.catch(() => undefined);
+    if (state.committing?.destroy !== true && !state.changes.destroy) return;
+    state.committing = undefined;
+    state.changes = new Changes();
+    state.changes.destroy = true;
+    const saved = this.save(state);
+    this.#core.track(saved.catch(() => undefined));
+    await saved;
+  }
+
+  async #save(state: SessionState): Promise<void> {
+    while (state.committing !== undefined || !state.changes.isEmpty) {
+      if (state.committing === undefined) {
+        state.committing = state.changes;
+        state.changes = new Changes();
+      }
+      const changes = state.committing;
+      let standing: Standing | undefined;
+      try {
+        standing = await this.#core.limits.run((limit) => carryOut(this.work(limit), state, changes));
+      } catch (error) {
+        // A write whose answer is unknown is tried again as it was; anything else the application can still amend.
+        if (!(error instanceof SessionError) || error.code !== "store-unavailable") {
+          state.changes = changes.followedBy(state.changes);
+          state.committing = undefined;
+        }
+        throw error;
+      }
+      state.committing = undefined;
+      this.#arrive(state, changes.destroy, standing);
+    }
+    if (state.touched !== undefined || state.stale) await this.#refresh(state);
+  }
+
+  /** Brings the session to where the commit has left it; what was asked since then is still to come. */
+  #arrive(state: SessionState, destroyed: boolean, standing: Standing | undefined): void {
+    const { changes } = state;
+    if (destroyed) {
+      Object.assign(state, { stored: undefined, token: "", gone: undefined, others: [], outcome: "cleared" });
+    }
+    if (standing === undefined) return;
+    Object.assign(state, { touched: undefined, stale: false });
+    if (changes.isEmpty) state.status = "unmodified";
+    if ("gone" in standing) {
+      this.#leave(state, standing.gone);
+      return;
+    }
+
+    const { stored, token } = standing;
+    Object.assign(state, { stored, token, gone: undefined });
+    const { values, deadline, createdAt, rememberMe } = stored.record;
+    if (!changes.destroy) {
+      state.values = changes.operations.length === 0 ? values : apply(values, changes.operations);
+      state.deadline = changes.deadline ?? deadline;
+      state.createdAt = createdAt;
+      state.rememberMe = changes.rememberMe ?? rememberMe;
+    }
+    this.#tell(state, stored.expiry, rememberMe);
+  }
+
+  #leave(state: SessionState, marker: Found | undefined): void {
+    const { publish, records, options } = this.#core;
+    const id = state.stored && records.idOf(state.stored.key);
+    Object.assign(state, { stored: undefined, token: "", gone: { marker }, outcome: undefined });
+    if (!state.changes.destroy) state.values = apply({}, state.changes.operations);
+    publish({ type: "gone", session: id ?? (marker === undefined ? "" : records.idOf(marker.key)) });
+    if (options.onGone === "error") {
+      const message = "The session was ended or renewed by another request, so the change was not stored.";
+      throw new SessionError("gone", message);
+    }
+  }
+
+  /**
+   * Gives the client its token again, since the idle timeout has moved or its signature is old. Between load and now the
+   * session may have been ended or renewed: sent then, the token would replace that of the new session.
+   */
+  async #refresh(state: SessionState): Promise<void> {
+    const { limits, records } = this.#core;
+    const { stored, touched, stale, rememberMe } = state;
+    Object.assign(state, { touched: undefined, stale: false });
+    if (stored === undefined || (!stale && !this.#isPersistent(rememberMe))) return;
+    const find = limits.run((limit) => records.find(stored.key, limit)).catch(() => undefined);
+    const [latest, moved] = await Promise.all([find, touched]);
+    if (latest === undefined || isMarker(latest) || (!stale && moved !== true)) return;
+    this.#tell(state, latest.expiry, rememberMe);
+  }
+
+  /** The client is to be told the token. */
+  #tell(state: SessionState, expiry: number, rememberMe: boolean): void {
+    state.outcome = { token: state.token, expiry, persistent: this.#isPersistent(rememberMe) };
+  }
+
+  #isPersistent(rememberMe: boolean): boolean {
+    return this.#core.options.transport.persist !== false || rememberMe;
+  }
+}

@@ -1,0 +1,5 @@
+/** For tests: of applications that use sessions, and of stores. */
+
+export { TestClock } from "./clock.ts";
+export { FaultyStore, type StoreCall } from "./faulty-store.ts";
+export { signIn } from "./sign-in.ts";

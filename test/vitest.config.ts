@@ -1,0 +1,26 @@
+// Runs the tests against the sources: the package's public names are aliases of src/.
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+import manifest from "../package.json" with { type: "json" };
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+const alias = Object.entries(manifest.exports).flatMap(([subpath, target]) =>
+  typeof target === "string"
+    ? []
+    : {
+        find: new RegExp(`^${manifest.name}${subpath.slice(1)}$`),
+        replacement: root + target.default.replace(/^\.\/dist\/(.*)\.js$/, "src/$1.ts"),
+      },
+);
+
+export default defineConfig({
+  root,
+  resolve: { alias },
+  test: {
+    include: ["test/**/*.test.ts"],
+    reporters: ["default", "json"],
+    outputFile: { json: "reports/test.json" },
+    coverage: { provider: "v8", include: ["src/**/*.ts"], reportsDirectory: "coverage" },
+  },
+});
