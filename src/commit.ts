@@ -39,8 +39,11 @@ export async function carryOut(work: Work, state: SessionState, changes: Changes
       : gone !== undefined
         ? await superseded(work, state, changes, undefined, gone.marker, undefined)
         : await create(work, state, changes);
+  if (changes.merged.length === 0 || "gone" in standing) return standing;
   for (const found of changes.merged) await endInTurn(work, found);
-  return standing;
+  // That took time: the response must not hand out a token that has been ended or renewed meanwhile.
+  const latest = await work.records.find(standing.stored.key, work.limit);
+  return latest === undefined || isMarker(latest) ? { gone: latest } : standing;
 }
 
 /** Commits of one token queue inside a process, so that `replace` decides only between processes. */

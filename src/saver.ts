@@ -118,9 +118,9 @@ export class Saver {
     const { stored, touched, stale, rememberMe } = state;
     Object.assign(state, { touched: undefined, stale: false });
     if (stored === undefined || (!stale && !this.#isPersistent(rememberMe))) return;
-    const find = limits.run((limit) => records.find(stored.key, limit)).catch(() => undefined);
-    const [latest, moved] = await Promise.all([find, touched]);
-    if (latest === undefined || isMarker(latest) || (!stale && moved !== true)) return;
+    if ((await touched) !== true && !stale) return;
+    const latest = await limits.run((limit) => records.find(stored.key, limit)).catch(() => undefined);
+    if (latest === undefined || isMarker(latest)) return;
     this.#tell(state, latest.expiry, rememberMe);
   }
 
