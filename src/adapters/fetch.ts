@@ -45,25 +45,41 @@ export function loadAndSave<Data extends object, Rest extends unknown[]>(
     }
     if (exchange.request !== incoming) return handler(request, ...rest);
     exchange.onDestroy = () => {
-      request.signal.addEventListener("abort", () => void exchange.close().catch(() => undefined), { once: true });
+      const close = (): void => void exchange.close().catch(() => undefined);
+      if (request.signal.aborted) queueMicrotask(close);
+      else request.signal.addEventListener("abort", close, { once: true });
     };
     let response: Response;
     try {
       response = await exchange.run(() => handler(request, ...rest));
     } catch (error) {
-      await exchange.close();
+      await exchange.close().catch(() => undefined);
       throw error;
     }
     exchange.isOver = () => true;
-    if (!exchange.inUse) return response;
     exchange.seal();
+    if (!exchange.inUse) return response;
+    const stored = storedFor(request);
     try {
       if (exchange.needsCommit) await exchange.commit();
     } catch (error) {
-      response = await answer(error, request);
+      // Nobody reads the handler's body any more.
+      response.body?.cancel().catch(() => undefined);
+      // The sessions of other managers inside of this one are stored; their headers were on the response that is not sent.
+      return withHeaders(await answer(error, request), [...stored, exchange]);
     }
-    return withHeaders(response, exchange);
+    stored.push(exchange);
+    return withHeaders(response, [exchange]);
   };
+}
+
+/** The exchanges of a request that are stored: one for each manager. */
+const storedExchanges = new WeakMap<Request, Exchange[]>();
+
+function storedFor(request: Request): Exchange[] {
+  let stored = storedExchanges.get(request);
+  if (stored === undefined) storedExchanges.set(request, (stored = []));
+  return stored;
 }
 
 function incomingRequest(request: Request): IncomingRequest {
@@ -74,11 +90,17 @@ function incomingRequest(request: Request): IncomingRequest {
   };
 }
 
-/** A copy with the headers of the session: the handler may hand out the same Response to others. */
-function withHeaders(response: Response, exchange: Exchange): Response {
-  if (!exchange.hasHeaders) return response;
+/** A copy with the headers of the sessions: the handler may hand out the same Response to others. */
+function withHeaders(response: Response, exchanges: readonly Exchange[]): Response {
+  const speaking = exchanges.filter(({ hasHeaders }) => hasHeaders);
+  if (speaking.length === 0 || isUpgrade(response)) return response;
   const headers = new Headers(response.headers);
-  exchange.writeHeaders(headers);
+  for (const exchange of speaking) exchange.writeHeaders(headers);
   const { status, statusText } = response;
   return new Response(response.body, { status, statusText, headers });
+}
+
+/** The answer to an upgrade cannot be copied: it is the runtime's own object, or nothing at all (Bun). */
+function isUpgrade(response: Response | undefined): boolean {
+  return response === undefined || response.status < 200;
 }

@@ -13,7 +13,8 @@ import type { ResponseHeaders } from "../transport.ts";
 /** What a response looked like when the request came in; it looks so again when a commit fails. */
 export interface Head {
   readonly statusCode: number;
-  readonly statusMessage: string;
+  readonly statusMessage: string | undefined;
+  readonly sendDate: boolean;
   readonly headers: OutgoingHttpHeaders;
 }
 
@@ -24,7 +25,7 @@ export type Fail = (error: unknown) => void;
 const senders = ["writeHead", "write", "end", "flushHeaders"] as const;
 type Sender = (typeof senders)[number];
 type Method = (...args: unknown[]) => unknown;
-type Callback = (error?: unknown) => void;
+type Methods = Record<Sender, Method>;
 
 const holds = new WeakMap<ServerResponse, Hold>();
 
@@ -42,26 +43,32 @@ class Hold {
   readonly #response: ServerResponse;
   readonly #entry: Head;
   readonly #sessions: { readonly exchange: Exchange; readonly fail: Fail }[] = [];
-  readonly #originals = {} as Record<Sender, Method>;
-  #state: "waiting" | "held" | "open" | "failed" = "waiting";
-  #queue: (() => void)[] = [];
-  #callbacks: Callback[] = [];
-  #refusedWrite = false;
+  readonly #originals = {} as Methods;
+  readonly #wrappers = {} as Methods;
+  #state: "waiting" | "held" | "open" | "failed";
+  #queue: { readonly name: Sender; readonly args: unknown[] }[] = [];
+  /** How far the middleware that came later has been asked about an implicit head. */
+  #asked: "no" | "asking" | "yes" = "no";
+  /** Take away what makes the response look as if it were sent. */
+  #unveil: (() => void)[] = [];
+  #handlerEnded = false;
   #answered = false;
 
   constructor(response: ServerResponse, entry: Head) {
     this.#response = response;
     this.#entry = entry;
-    const methods = response as unknown as Record<Sender, Method>;
+    this.#state = response.headersSent ? "open" : "waiting";
+    const methods = response as unknown as Methods;
     for (const name of senders) {
       const original = methods[name];
       this.#originals[name] = original;
-      methods[name] = (...args) => (this.#state === "open" ? original.apply(response, args) : this.#call(name, args));
+      this.#wrappers[name] = methods[name] = (...args) =>
+        this.#state === "open" ? original.apply(response, args) : this.#call(name, args);
     }
   }
 
   add(exchange: Exchange, fail: Fail): void {
-    if (this.#state === "waiting" && !this.#response.headersSent) this.#sessions.push({ exchange, fail });
+    if (this.#state === "waiting") this.#sessions.push({ exchange, fail });
     else exchange.seal();
   }
 
@@ -69,25 +76,52 @@ class Hold {
   #call(name: Sender, given: unknown[]): unknown {
     if (this.#state === "failed") return this.#callAfterFailure(name, given);
     if (name === "writeHead" && this.#state === "held") throw headersSent("write");
+    if (name === "write" || name === "end") checkChunk(name, given[0]);
     const args = name === "writeHead" ? foldHead(this.#response, given) : given;
-    if (name === "write" || name === "end") checkChunk(name, args[0]);
-    if (this.#state === "waiting" && this.#start()) return this.#send(name, args);
+    if (this.#state === "waiting") {
+      if (this.#asked === "asking") return this.#response;
+      if (name !== "writeHead") this.#askAboutHead();
+      if (this.#start()) return this.#send(name, args);
+    }
 
-    this.#queue.push(() => this.#send(name, args));
-    const callback = args.at(-1);
-    if (typeof callback === "function") this.#callbacks.push(callback as Callback);
-    if (name === "end") shadow(this.#response, { writableEnded: true, finished: true });
+    this.#queue.push({ name, args });
+    if (name === "end") this.#veil({ writableEnded: true, finished: true, writableFinished: false });
     if (name !== "write") return this.#response;
-    this.#refusedWrite = true;
+    this.#veil({ writableNeedDrain: true });
     return false;
   }
 
+  /**
+   * Middleware that was mounted later may have wrapped writeHead, which Node calls for an implicit head: to compress, to add
+   * a header. It has its say now, since what it decides applies to the writes that are queued next.
+   */
+  #askAboutHead(): void {
+    const response = this.#response as unknown as Methods;
+    if (response.writeHead === this.#wrappers.writeHead) return;
+    this.#asked = "asking";
+    try {
+      response.writeHead(this.#response.statusCode);
+    } finally {
+      this.#asked = "yes";
+    }
+  }
+
   #send(name: Sender, args: unknown[]): unknown {
-    return this.#originals[name].apply(this.#response, args);
+    if (this.#asked !== "yes") return this.#originals[name].apply(this.#response, args);
+    this.#asked = "no";
+    const response = this.#response as unknown as Methods;
+    const { writeHead } = response;
+    response.writeHead = this.#originals.writeHead;
+    try {
+      return this.#originals[name].apply(response, args);
+    } finally {
+      response.writeHead = writeHead;
+    }
   }
 
   /** Starts the commits; true when there is nothing to wait for. */
   #start(): boolean {
+    checkStatus(this.#response);
     for (const { exchange } of this.#sessions) exchange.seal();
     const unsettled = this.#sessions.filter(({ exchange }) => exchange.needsCommit);
     if (unsettled.length === 0) {
@@ -95,16 +129,19 @@ class Hold {
       return true;
     }
     this.#state = "held";
-    const { statusCode, statusMessage } = this.#response;
-    const unguard = guard(this.#response);
+    const status = statusOf(this.#response);
+    const unguard = shadow(this.#response, this.#guards());
+    // Some middleware calls _implicitHeader where it finds no head; here there is one.
+    this.#veil({ headersSent: true, _implicitHeader: () => undefined });
     void Promise.allSettled(unsettled.map(({ exchange }) => exchange.commit())).then((results) => {
-      unguard();
+      for (const unveil of this.#unveil.reverse()) unveil();
       const failed = results.findIndex(({ status }) => status === "rejected");
       const result = results[failed];
       if (result?.status === "rejected") {
         this.#fail(result.reason, unsettled[failed]?.fail);
       } else {
-        Object.assign(this.#response, { statusCode, statusMessage });
+        unguard();
+        Object.assign(this.#response, status);
         this.#release();
       }
     });
@@ -112,61 +149,123 @@ class Hold {
   }
 
   #open(): void {
-    const headers = headersOf(this.#response);
-    for (const { exchange } of this.#sessions) exchange.writeHeaders(headers);
+    this.#writeSessionHeaders();
     this.#state = "open";
   }
 
+  #writeSessionHeaders(): void {
+    const headers = headersOf(this.#response);
+    for (const { exchange } of this.#sessions) exchange.writeHeaders(headers);
+  }
+
   #release(): void {
+    let refused = false;
     try {
       this.#open();
-      for (const call of this.#queue) call();
+      for (const { name, args } of this.#queue) {
+        const answer = this.#send(name, args);
+        if (name === "write") refused = answer === false;
+      }
     } catch (error) {
       // Node found fault with what was queued; its caller is gone.
       this.#response.destroy(error instanceof Error ? error : undefined);
     }
-    this.#queue = this.#callbacks = [];
-    const { writableNeedDrain, writableEnded } = this.#response;
-    if (this.#refusedWrite && !writableNeedDrain && !writableEnded) this.#response.emit("drain");
+    if (!refused) this.#drain();
+    this.#queue = [];
   }
 
   #fail(error: unknown, fail: Fail | undefined): void {
     this.#state = "failed";
-    restoreHead(this.#response, this.#entry);
-    if (fail !== undefined) answering.run(this, fail, error);
-    for (const callback of this.#callbacks) process.nextTick(callback, error);
-    this.#queue = this.#callbacks = [];
-    // Whoever waits to write on need not wait any longer.
-    if (this.#refusedWrite) this.#response.emit("drain");
+    this.#handlerEnded = this.#queue.some(({ name }) => name === "end");
+    // What was mounted later is busy with the response that is not sent: compression would take no other.
+    Object.assign(this.#response, this.#wrappers);
+    answering.run(this, () => {
+      restoreHead(this.#response, this.#entry);
+      fail?.(error);
+    });
+    for (const { args } of this.#queue) callBack(args, error);
+    this.#drain();
+    this.#queue = [];
+  }
+
+  /** Whoever was refused a write need not wait any longer. */
+  #drain(): void {
+    if (this.#queue.every(({ name }) => name !== "write") || this.#queue.at(-1)?.name === "end") return;
+    // compression keeps those who wait for this event with a stream of its own, which `on` then returns.
+    const ignore = (): void => undefined;
+    const emitter = this.#response.on("drain", ignore);
+    emitter.off("drain", ignore);
+    if (emitter !== this.#response) emitter.emit("drain");
+    this.#response.emit("drain");
   }
 
   #callAfterFailure(name: Sender, given: unknown[]): unknown {
-    const fromErrorPath = answering.getStore() === this || storage.getStore() === undefined;
-    if (!fromErrorPath) {
-      const callback = given.at(-1);
-      if (typeof callback === "function") process.nextTick(callback, new Error("The session was not stored."));
+    if (!this.#isErrorPath()) {
+      callBack(given, new Error("The session was not stored, so another response was sent."));
       return name === "write" ? true : this.#response;
     }
     if (this.#answered) return this.#send(name, given);
-    this.#answered = true;
     const args = name === "writeHead" ? foldHead(this.#response, given) : given;
-    const headers = headersOf(this.#response);
-    for (const { exchange } of this.#sessions) exchange.writeHeaders(headers);
+    this.#answered = true;
+    this.#writeSessionHeaders();
     return this.#send(name, args);
+  }
+
+  /**
+   * Whether the calling code belongs to the error path, not to the handler. Code of neither, such as a callback of a shared
+   * connection, is the handler's as long as that may have more to send.
+   */
+  #isErrorPath(): boolean {
+    if (this.#state !== "failed") return false;
+    return answering.getStore() === this || (this.#handlerEnded && storage.getStore() === undefined);
+  }
+
+  /** Makes the response look as if it were sent, as long as it is held. */
+  #veil(properties: Record<string, unknown>): void {
+    this.#unveil.push(shadow(this.#response, properties));
+  }
+
+  /** Refuse to change the head while it is held; after a failure they ignore the handler, whose head is not the one that is sent. */
+  #guards(): Record<string, Method> {
+    const response = this.#response as unknown as Record<string, Method>;
+    const guard = (name: string, verb: string): Record<string, Method> => {
+      const original = response[name];
+      // HTTP/2 has no setHeaders.
+      if (original === undefined) return {};
+      const guarded: Method = (...args) => {
+        if (this.#state === "held") throw headersSent(verb);
+        // An error of the handler may lead to a second error response, of code that does not expect to fail.
+        return this.#isErrorPath() ? original.apply(response, args) : response;
+      };
+      return { [name]: guarded };
+    };
+    return {
+      ...guard("setHeader", "set"),
+      ...guard("setHeaders", "set"),
+      ...guard("appendHeader", "append"),
+      ...guard("removeHeader", "remove"),
+    };
   }
 }
 
 /** The head of a response as it is now. */
 export function headOf(response: ServerResponse): Head {
-  return { statusCode: response.statusCode, statusMessage: response.statusMessage, headers: response.getHeaders() };
+  return { ...statusOf(response), sendDate: response.sendDate, headers: response.getHeaders() };
 }
 
-function restoreHead(response: ServerResponse, { statusCode, statusMessage, headers }: Head): void {
+/** HTTP/2 has no status message, and warns where one is read. */
+function statusOf(response: ServerResponse): Pick<Head, "statusCode" | "statusMessage"> {
+  const { statusCode } = response;
+  return "stream" in response ? ({ statusCode } as Head) : { statusCode, statusMessage: response.statusMessage };
+}
+
+function restoreHead(response: ServerResponse, { headers, ...head }: Head): void {
   for (const name of response.getHeaderNames()) if (!(name in headers)) response.removeHeader(name);
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined && response.getHeader(name) !== value) response.setHeader(name, value);
   }
-  Object.assign(response, { statusCode, statusMessage });
+  response.addTrailers({});
+  Object.assign(response, head);
 }
 
 /** The headers of a Node response, as the core writes them. */
@@ -192,60 +291,62 @@ function headersOf(response: ServerResponse): ResponseHeaders {
  * of the arguments.
  */
 function foldHead(response: ServerResponse, [status, second, third]: unknown[]): unknown[] {
-  const statusCode = Math.trunc(Number(status)) || 0;
-  if (statusCode < 100 || statusCode > 999) {
-    throw coded(new RangeError(`Invalid status code: ${String(status)}`), "ERR_HTTP_INVALID_STATUS_CODE");
-  }
+  const statusCode = Number(status) | 0;
+  checkStatusCode(statusCode, status);
   const reason = typeof second === "string" ? second : undefined;
   const headers = (reason === undefined ? (second ?? third) : third) as
-    Record<string, OutgoingHttpHeader> | unknown[] | undefined;
+    Record<string, OutgoingHttpHeader> | unknown[] | null | undefined;
   response.statusCode = statusCode;
   if (Array.isArray(headers)) {
     const pairs = Array.isArray(headers[0]) ? headers.flat() : headers;
-    if (pairs.length % 2 !== 0)
+    if (pairs.length % 2 !== 0) {
       throw coded(new TypeError("The headers have a name without a value."), "ERR_INVALID_ARG_VALUE");
-    for (let i = 0; i < pairs.length; i += 2) response.removeHeader(String(pairs[i]));
-    for (let i = 0; i < pairs.length; i += 2)
-      response.appendHeader(String(pairs[i]), pairs[i + 1] as string | readonly string[]);
-  } else if (headers !== undefined) {
+    }
+    const seen = new Set<string>();
+    for (let i = 0; i < pairs.length; i += 2) {
+      const name = String(pairs[i]);
+      const value = pairs[i + 1] as string | string[];
+      // The first replaces what was set before; a repeated name is a second line.
+      if (seen.has(name.toLowerCase())) response.appendHeader(name, value);
+      else response.setHeader(name, value);
+      seen.add(name.toLowerCase());
+    }
+  } else if (headers !== undefined && headers !== null) {
     for (const [name, value] of Object.entries(headers)) {
       if (name !== "") response.setHeader(name, value);
     }
   }
-  if (reason === undefined) return [statusCode];
+  if (reason === undefined || "stream" in response) return [statusCode];
   response.statusMessage = reason;
   return [statusCode, reason];
 }
 
-/** Node refuses these at once; a queue would find out when the caller is gone. */
+/** Node refuses these at once, and so do we; a queue would find out when the caller is gone. */
+function checkStatus(response: ServerResponse): void {
+  const { statusCode, statusMessage } = statusOf(response);
+  checkStatusCode(statusCode | 0, statusCode);
+  if (/[^\t\x20-\x7e\x80-\xff]/.test(statusMessage ?? "")) {
+    throw coded(new TypeError('Invalid character in header content ["statusMessage"]'), "ERR_INVALID_CHAR");
+  }
+}
+
+function checkStatusCode(statusCode: number, given: unknown): void {
+  if (statusCode >= 100 && statusCode <= 999) return;
+  throw coded(new RangeError(`Invalid status code: ${String(given)}`), "ERR_HTTP_INVALID_STATUS_CODE");
+}
+
 function checkChunk(name: "write" | "end", chunk: unknown): void {
   if (typeof chunk === "string" || chunk instanceof Uint8Array) return;
-  if (name === "end" && (chunk === undefined || chunk === null || typeof chunk === "function")) return;
+  if (name === "end" && (!chunk || typeof chunk === "function")) return;
   if (chunk === null) throw coded(new TypeError("May not write null values to stream"), "ERR_STREAM_NULL_VALUES");
   const message = 'The "chunk" argument must be of type string or an instance of Buffer or Uint8Array.';
   throw coded(new TypeError(message), "ERR_INVALID_ARG_TYPE");
 }
 
-/** Makes a held response behave as if its head were sent, until the function returned is called. */
-function guard(response: ServerResponse): () => void {
-  const refuse = (verb: string) => () => {
-    throw headersSent(verb);
-  };
-  const set = refuse("set");
-  const unshadow = shadow(response, {
-    headersSent: true,
-    setHeader: set,
-    setHeaders: set,
-    appendHeader: set,
-    removeHeader: refuse("remove"),
-    // Some middleware calls it where it finds no head; here there is one.
-    _implicitHeader: () => undefined,
-  });
-  return () => {
-    unshadow();
-    Reflect.deleteProperty(response, "writableEnded");
-    Reflect.deleteProperty(response, "finished");
-  };
+/** Calls the callback that ends the arguments of a sender, if there is one. */
+function callBack(args: readonly unknown[], error: unknown): void {
+  const callback = args.at(-1);
+  if (typeof callback === "function") process.nextTick(callback, error);
 }
 
 /** Puts properties before those of an object; the function returned takes them away. */

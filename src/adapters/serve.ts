@@ -67,13 +67,14 @@ export function serve<T>(
   });
 }
 
-/** Whether the connection is not encrypted, as Node itself sees it. */
+/** Whether the connection is encrypted, as Node itself sees it. */
 export function isEncrypted(request: IncomingMessage): boolean {
   return (request.socket as Partial<TLSSocket>).encrypted === true;
 }
 
-function isGone(response: ServerResponse): boolean {
-  return response.destroyed || (response.closed as boolean | undefined) === true;
+/** HTTP/2 tells only by its stream. */
+function isGone(response: ServerResponse & { readonly stream?: { readonly destroyed: boolean } }): boolean {
+  return response.destroyed || (response.closed as boolean | undefined) === true || response.stream?.destroyed === true;
 }
 
 /** Events of a body come from the socket, outside of the handler's context: parsers would lose `sessions.current()`. */
