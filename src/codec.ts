@@ -44,6 +44,22 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 const json = 0x7b; // {
 const rich = 0x5b; // [
 
+/** UTF-8 has no halves of surrogate pairs; JSON escapes them, devalue does not. */
+const loneSurrogates = /\p{Surrogate}/gu;
+const escape = (half: string): string => `\\u${half.charCodeAt(0).toString(16)}`;
+
+/** Refuses what devalue can bring back and a session cannot hold, and arrays that claim a length of billions. */
+const operations = {
+  createArray: (length: number): unknown[] => new Array<unknown>(length).fill(undefined), // without holes
+  createSparseArray: refuse,
+  fromRegExpInfo: refuse,
+  fromStringValue: refuse,
+  box: refuse,
+  fromViewInfo(tag: string, buffer: ArrayBuffer, byteOffset?: number, length?: number): Uint8Array {
+    return tag === "Uint8Array" ? new Uint8Array(buffer, byteOffset, length) : refuse();
+  },
+};
+
 /**
  * The default codec. Brings back what JSON has, and undefined (nested), NaN, Infinity, -0, bigint, Date, Map, Set,
  * Uint8Array, objects without prototype, shared references and cycles.
@@ -52,15 +68,16 @@ export const defaultCodec: Codec = Object.freeze({
   encode({ values, deadline, createdAt, rememberMe, commit, successor }: SessionRecord): Uint8Array {
     const head = { deadline, createdAt, rememberMe: rememberMe || undefined, commit, successor };
     if (isPlain(values)) return encoder.encode(JSON.stringify({ ...head, values }));
-    return encoder.encode(devalue.stringify({ ...head, values: new Map(Object.entries(values)) }));
+    const text = devalue.stringify({ ...head, values: new Map(Object.entries(values)) });
+    return encoder.encode(text.replace(loneSurrogates, escape));
   },
 
   decode(bytes: Uint8Array): SessionRecord {
     const format = bytes[0];
     if (format === json) return toRecord(JSON.parse(decoder.decode(bytes)));
     if (format === rich) {
-      const record = toObject(devalue.parse(decoder.decode(bytes)));
-      if (!(record["values"] instanceof Map)) throw new TypeError("not a session record");
+      const record = toObject(devalue.parse(decoder.decode(bytes), undefined, { operations }));
+      if (!(record["values"] instanceof Map)) return refuse();
       return toRecord({ ...record, values: Object.fromEntries(record["values"] as Map<string, unknown>) });
     }
     // Every later format of this library starts with these letters: "scs" and one of its own.
@@ -71,36 +88,34 @@ export const defaultCodec: Codec = Object.freeze({
         `A stored session has a format that this codec does not know. ${remedy}`,
       );
     }
-    throw new TypeError("not a session record");
+    return refuse();
   },
 });
 
+function refuse(): never {
+  throw new TypeError("not a session record");
+}
+
 function toRecord(parsed: unknown): SessionRecord {
   const { values, deadline, createdAt, rememberMe, commit, successor } = toObject(parsed);
-  const valid =
-    Number.isFinite(deadline) &&
-    Number.isFinite(createdAt) &&
-    typeof commit === "string" &&
-    (successor === undefined || typeof successor === "string");
-  if (!valid) throw new TypeError("not a session record");
-  return {
-    values: toObject(values),
-    deadline: deadline as number,
-    createdAt: createdAt as number,
-    rememberMe: rememberMe === true,
-    commit,
-    successor,
-  };
+  if (!isTime(deadline) || !isTime(createdAt) || typeof commit !== "string") return refuse();
+  if (successor !== undefined && typeof successor !== "string") return refuse();
+  return { values: toObject(values), deadline, createdAt, rememberMe: rememberMe === true, commit, successor };
+}
+
+/** Whether a Date can have it. */
+function isTime(value: unknown): value is number {
+  return typeof value === "number" && Math.abs(value) <= 8.64e15;
 }
 
 function toObject(value: unknown): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new TypeError("not a session record");
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return refuse();
   return value as Record<string, unknown>;
 }
 
-/** Whether JSON brings it back as it is. Deep or sprawling values (shared references, cycles) are left to devalue. */
+/** Whether JSON brings it back as it is. Deep values, shared references and cycles are left to devalue. */
 function isPlain(value: unknown): boolean {
-  let nodes = 0;
+  const seen = new Set<object>();
   const visit = (part: unknown, depth: number): boolean => {
     switch (typeof part) {
       case "string":
@@ -114,11 +129,11 @@ function isPlain(value: unknown): boolean {
         return false;
     }
     if (part === null) return true;
-    if (depth > 50 || ++nodes > 100_000) return false;
-    if (Array.isArray(part)) return part.every((member) => visit(member, depth + 1));
+    if (depth > 50 || seen.has(part) || "toJSON" in part) return false;
+    seen.add(part);
+    if (Array.isArray(part)) return !part.includes(undefined) && part.every((member) => visit(member, depth + 1));
     const prototype: unknown = Object.getPrototypeOf(part);
     if (prototype !== Object.prototype && depth > 0) return false;
-    if ("toJSON" in part) return false;
     for (const name in part) if (!visit((part as Values)[name], depth + 1)) return false;
     return true;
   };

@@ -76,15 +76,27 @@ export const maxPersistence: number = 400 * 24 * 60 * 60 * 1000;
 
 /** The transport by cookie, which is the default one. Throws `invalid-option` for what browsers would refuse or ignore. */
 export function cookie(options: CookieOptions = {}): Transport & { readonly persist: boolean } {
-  const { name, domain, path, httpOnly, sameSite, secure, partitioned, persist } = { ...cookieDefaults, ...options };
-  check({ ...cookieDefaults, ...options });
-  const attributes = { name, path, httpOnly, sameSite, partitioned, ...(domain === undefined ? {} : { domain }) };
+  const complete = complement(options);
+  check(complete);
+  const { name, domain, path, httpOnly, sameSite, secure, partitioned, persist } = complete;
+  // All that follows the value is the same for each cookie: the library writes and checks it once.
+  const attributes = {
+    name,
+    value: "",
+    path,
+    httpOnly,
+    sameSite,
+    partitioned,
+    ...(domain === undefined ? {} : { domain }),
+  };
+  const plainAttributes = stringifySetCookie(attributes).slice(name.length + 1);
+  const secureAttributes = stringifySetCookie({ ...attributes, secure: true }).slice(name.length + 1);
 
   const isSecure = (request: IncomingRequest): boolean => {
     if (typeof secure === "function") return secure(request);
     const https = request.isSecure() || forwardedOverHttps(request);
     if (secure === "auto") return https;
-    if (secure && !https) {
+    if (secure && !https && request.keys.length > 0) {
       warnOnce(
         "secure-cookie",
         "A session cookie with the attribute Secure was sent over plain HTTP; browsers ignore it there. Behind a proxy " +
@@ -100,39 +112,39 @@ export function cookie(options: CookieOptions = {}): Transport & { readonly pers
     persist,
     read: (request: IncomingRequest) => readCookie(request.header("cookie"), name),
     write(headers: ResponseHeaders, credential: Credential | undefined, request: IncomingRequest): void {
-      const value = credential?.token ?? "";
-      headers.append(
-        "set-cookie",
-        stringifySetCookie(
-          { ...attributes, ...lifespan(credential), value, secure: isSecure(request) },
-          { encode: String },
-        ),
-      );
+      const attributes = isSecure(request) ? secureAttributes : plainAttributes;
+      headers.append("Set-Cookie", `${name}=${credential?.token ?? ""}${lifespan(credential)}${attributes}`);
     },
   });
 }
 
-/** Expires and Max-Age, rounded up to the next second; none for a cookie that ends with the browser. */
-function lifespan(credential: Credential | undefined): { expires?: Date; maxAge?: number } {
-  if (credential === undefined) return { expires: new Date(1_000), maxAge: 0 };
-  if (!credential.persistent) return {};
+/** Expires and Max-Age, rounded up to the next second; nothing for a cookie that ends with the browser. */
+function lifespan(credential: Credential | undefined): string {
+  if (credential === undefined) return "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:01 GMT";
+  if (!credential.persistent) return "";
   const left = Math.min(credential.expiry - credential.now, maxPersistence);
-  return { expires: new Date(Math.ceil((credential.now + left) / 1000) * 1000), maxAge: Math.ceil(left / 1000) };
+  const expires = new Date(Math.ceil((credential.now + left) / 1000) * 1000);
+  return `; Max-Age=${String(Math.ceil(left / 1000))}; Expires=${expires.toUTCString()}`;
 }
 
 /** The values of every cookie of one name, in the order in which they were sent. */
 export function readCookie(header: string | undefined, name: string): string[] {
   const values: string[] = [];
   if (header === undefined) return values;
+  const isBlank = (at: number): boolean => header[at] === " " || header[at] === "\t";
   for (let start = 0; start < header.length;) {
     const semicolon = header.indexOf(";", start);
-    const end = semicolon === -1 ? header.length : semicolon;
-    while (header[start] === " " || header[start] === "\t") start++;
+    let end = semicolon === -1 ? header.length : semicolon;
+    const next = end + 1;
+    while (isBlank(start)) start++;
     if (header.startsWith(name, start) && header[start + name.length] === "=") {
-      const value = header.slice(start + name.length + 1, end).trim();
-      values.push(value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value);
+      start += name.length + 1;
+      while (isBlank(start)) start++;
+      while (end > start && isBlank(end - 1)) end--;
+      const value = header.slice(start, end);
+      values.push(/^"[^"]*"$/.test(value) ? value.slice(1, -1) : value);
     }
-    start = end + 1;
+    start = next;
   }
   return values;
 }
@@ -142,15 +154,38 @@ function forwardedOverHttps(request: IncomingRequest): boolean {
   return request.header("x-forwarded-proto")?.split(",")[0]?.trim().toLowerCase() === "https";
 }
 
-function check({ name, domain, path, sameSite, secure, partitioned }: Required<CookieOptions>): void {
-  const refuse = (fault: string): never => {
-    throw new SessionError("invalid-option", `cookie.${fault}.`);
-  };
+/** Undefined means the default: `httpOnly: undefined` must not take the protection away. */
+function complement(options: CookieOptions): Required<CookieOptions> {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  for (const [name] of given) if (!Object.hasOwn(cookieDefaults, name)) refuse(`${name} is no option of the cookie`);
+  return { ...cookieDefaults, ...(Object.fromEntries(given) as CookieOptions) };
+}
+
+function refuse(fault: string): never {
+  throw new SessionError("invalid-option", `cookie.${fault}.`);
+}
+
+function check({
+  name,
+  domain,
+  path,
+  httpOnly,
+  sameSite,
+  secure,
+  partitioned,
+  persist,
+}: Required<CookieOptions>): void {
   // RFC 6265 section 4.1.1: a name is a token of RFC 9110.
-  if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name)) {
+  if (typeof name !== "string" || !/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name)) {
     refuse(`name "${name}" is no cookie name: use letters, digits, "-" and "_" (RFC 6265 section 4.1.1)`);
   }
-  if (!path.startsWith("/")) refuse(`path must start with "/"`);
+  for (const [option, value] of Object.entries({ httpOnly, partitioned, persist })) {
+    if (typeof value !== "boolean") refuse(`${option} must be true or false`);
+  }
+  if (!["boolean", "function"].includes(typeof secure) && secure !== "auto") {
+    refuse('secure must be true, false, "auto" or a function');
+  }
+  if (typeof path !== "string" || !path.startsWith("/")) refuse(`path must start with "/"`);
   if (domain !== undefined && domain === "") refuse("domain is empty: leave it out for a cookie of this host only");
   if (!["strict", "lax", "none"].includes(sameSite)) refuse('sameSite must be "strict", "lax" or "none"');
   try {

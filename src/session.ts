@@ -4,7 +4,7 @@ import { Changes, copyOf, perform, type Operation } from "./changes.ts";
 import { SessionError } from "./errors.ts";
 import type { Found } from "./records.ts";
 import type { DeepReadonly, KeyOf, KeyOfType, ValueOf } from "./types.ts";
-import { handOut, takeIn, type Values } from "./values.ts";
+import { handOut, takeIn, valueOf, type Values } from "./values.ts";
 
 /** Whether a commit would have something to store, or to end. */
 export type SessionStatus = "unmodified" | "modified" | "destroyed";
@@ -60,8 +60,16 @@ export interface SessionHome {
 /** What a helper needs that works with sessions of several managers: any session whose data has these keys and types. */
 export type SessionOf<Data extends object> = Pick<Session<Data>, Exclude<keyof Session<Data>, "keys">>;
 
+/** Keeps sessions apart whose keys have other types: when it compares sessions, the compiler erases their generic methods. */
+type Types<Data> = {
+  readonly [K in keyof Data]-?: (value: Exclude<Data[K], undefined>) => Exclude<Data[K], undefined>;
+};
+
 /** The state behind a session. */
 export let stateOf: <Data extends object>(session: Session<Data>) => SessionState;
+
+/** What is asked of a session, to be added to; throws where it cannot be changed. */
+export let changesOf: <Data extends object>(session: Session<Data>) => Changes;
 
 /**
  * A session. Every method is synchronous; what was asked for is carried out when the response is sent, all or nothing,
@@ -71,10 +79,13 @@ export let stateOf: <Data extends object>(session: Session<Data>) => SessionStat
  * failed and `outage` is "anonymous".
  */
 export class Session<Data extends object = Record<string, unknown>> {
+  /** For the compiler only; there is no such property. */
+  declare readonly "~types": Types<Data>;
   readonly #state: SessionState;
 
   static {
     stateOf = (session) => session.#state;
+    changesOf = (session) => session.#change();
   }
 
   /** @internal */
@@ -284,9 +295,8 @@ export class Session<Data extends object = Record<string, unknown>> {
   }
 
   #read(key: string): unknown {
-    const { values } = this.#state;
     this.#state.observed = true;
-    return Object.hasOwn(values, key) ? values[key] : undefined;
+    return valueOf(this.#state.values, key);
   }
 
   #take(key: KeyOf<Data>): unknown {
