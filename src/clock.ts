@@ -8,15 +8,27 @@ export interface Clock {
   after(ms: number, fn: () => void): () => void;
 }
 
+/** Timers that are to take longer fire at once. */
+const longestTimer = 2 ** 31 - 1;
+
 /** The system's clock. */
 export const systemClock: Clock = Object.freeze({
   now: () => Date.now(),
   after(ms: number, fn: () => void) {
-    const timer: unknown = setTimeout(fn, ms);
-    // Timers are numbers on Workers, which end with their request anyway.
-    if (typeof timer === "object" && timer !== null) (timer as NodeJS.Timeout).unref();
+    let timer: NodeJS.Timeout;
+    const wait = (left: number): void => {
+      const rest = left - longestTimer;
+      const next = (): void => {
+        if (rest > 0) wait(rest);
+        else fn();
+      };
+      timer = setTimeout(next, Math.min(left, longestTimer));
+      // Timers are numbers on Workers, which end with their request anyway.
+      if (typeof timer === "object") timer.unref();
+    };
+    wait(ms);
     return () => {
-      clearTimeout(timer as NodeJS.Timeout);
+      clearTimeout(timer);
     };
   },
 });

@@ -12,7 +12,7 @@ import { isMarker, type Found, type Records } from "./records.ts";
 import type { SessionState } from "./session.ts";
 import { newToken } from "./token.ts";
 import type { Turns } from "./turns.ts";
-import { alike, type Values } from "./values.ts";
+import { alike, valueOf, type Values } from "./values.ts";
 
 /** What the steps below work with; one for each commit. */
 export interface Work {
@@ -48,20 +48,21 @@ export async function carryOut(work: Work, state: SessionState, changes: Changes
 
 /** Commits of one token queue inside a process, so that `replace` decides only between processes. */
 function saveInTurn(work: Work, state: SessionState, changes: Changes, loaded: Found): Promise<Standing> {
-  return work.turns.run(loaded.key, async (latest) => {
+  return work.turns.run(loaded.key, work.limit, async (latest) => {
     const result = await save(work, state, changes, loaded, latest === undefined ? loaded : latest.at);
     const at = "stored" in result ? result.stored : result.gone;
     return { result, latest: at === undefined || at.key === loaded.key ? { at } : undefined };
   });
 }
 
+/** `end`, in the turn of the session's token. */
 export async function endInTurn(
   work: Work,
   found: Found | undefined,
   wanted?: (found: Found) => boolean,
 ): Promise<void> {
   if (found === undefined) return;
-  await work.turns.run(found.key, async (latest) => {
+  await work.turns.run(found.key, work.limit, async (latest) => {
     await end(work, latest === undefined ? found : latest.at, wanted);
     return { result: undefined, latest: undefined };
   });
@@ -169,7 +170,7 @@ async function superseded(
   const { records, limit, publish } = work;
   if (changes.newToken !== undefined && newest?.record.successor === records.keyOf(changes.newToken)) {
     // Our own marker: the renewal was carried out, and its answer lost.
-    const stored = created ?? (await records.find(newest.record.successor, limit));
+    const stored = await records.find(newest.record.successor, limit);
     return stored === undefined ? { gone: undefined } : { stored, token: changes.newToken };
   }
   // Whether the value is still there can no longer be told.
@@ -222,7 +223,8 @@ function noteConflict({ records, publish }: Work, changes: Changes, before: Foun
   for (const operation of changes.operations) {
     if (operation.type !== "put" && operation.type !== "remove") continue;
     const { key } = operation;
-    if (!alike(before.record.values[key], newest.record.values[key])) publish({ type: "overwrote", session, key });
+    if (!alike(valueOf(before.record.values, key), valueOf(newest.record.values, key)))
+      publish({ type: "overwrote", session, key });
   }
 }
 

@@ -5,8 +5,9 @@ import type { Publish } from "./events.ts";
 import { Limits } from "./limit.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { Records, type SubjectOf } from "./records.ts";
-import { Session, type SessionHome, type SessionState } from "./session.ts";
+import { Session, type SessionHome } from "./session.ts";
 
+/** One for each manager. */
 export class Core {
   readonly options: ResolvedOptions;
   readonly publish: Publish;
@@ -14,8 +15,7 @@ export class Core {
   readonly limits: Limits;
   /** Sessions with this home are this manager's. */
   readonly home: SessionHome;
-  /** What goes on beside requests; closing waits for it. */
-  readonly #background = new Set<Promise<unknown>>();
+  readonly #work = new Set<Promise<unknown>>();
 
   constructor(options: ResolvedOptions, subject: SubjectOf | undefined, publish: Publish) {
     this.options = options;
@@ -31,8 +31,8 @@ export class Core {
     };
   }
 
-  /** A session; a new, empty one but for what is given. */
-  session(given: Partial<SessionState> = {}): Session {
+  /** A new, empty session. */
+  session(): Session {
     const now = this.options.clock.now();
     return new Session({
       home: this.home,
@@ -55,18 +55,20 @@ export class Core {
       outcome: undefined,
       running: undefined,
       onDestroy: undefined,
-      ...given,
     });
   }
 
-  /** Runs beside requests. The promise must not reject. */
+  /** Work that closing has to wait for, until `untrack`. */
   track(work: Promise<unknown>): void {
-    this.#background.add(work);
-    void work.then(() => this.#background.delete(work));
+    this.#work.add(work);
   }
 
-  /** Settles when nothing goes on beside requests. */
+  untrack(work: Promise<unknown>): void {
+    this.#work.delete(work);
+  }
+
+  /** Settles when all that was begun is done. */
   async idle(): Promise<void> {
-    while (this.#background.size > 0) await Promise.all(this.#background);
+    while (this.#work.size > 0) await Promise.allSettled(this.#work);
   }
 }

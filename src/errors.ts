@@ -46,29 +46,21 @@ export class SessionError extends Error {
 }
 
 /**
- * A fault of the store as a `store-unavailable` error. Drivers put statements, arguments and data on their errors; of
- * the cause only name, code, frames and a message without the given secrets are kept.
+ * A fault of the store as a `store-unavailable` error. Drivers put statements, arguments and data on their errors and into
+ * their messages: of the cause only name, code and frames are kept, and the message where the operating system wrote it.
  */
-export function storeError(action: string, error: unknown, secrets: readonly string[]): SessionError {
+export function storeError(action: string, error: unknown): SessionError {
   if (error instanceof SessionError) return error;
-  return new SessionError("store-unavailable", `The session store failed to ${action}.`, {
-    cause: clean(error, secrets),
-  });
+  return new SessionError("store-unavailable", `The session store failed to ${action}.`, { cause: clean(error) });
 }
 
-function clean(error: unknown, secrets: readonly string[]): Error {
+function clean(error: unknown): Error {
   if (!(error instanceof Error)) return new Error("The store rejected with something that is not an Error.");
-  const leaks = secrets.some((secret) => secret !== "" && error.message.includes(secret));
-  const cause = new Error(leaks ? "(message withheld: it contains session data)" : error.message);
-  cause.name = error.name;
-  cause.stack = `${error.name}: ${cause.message}\n${framesOf(error)}`;
+  const { name, message, stack = "" } = error;
+  const cause = new Error("syscall" in error ? message : "(message withheld: it may contain session data)");
+  cause.name = name;
+  const frames = stack.startsWith(`${name}: ${message}\n`) ? stack.slice(name.length + message.length + 2) : "";
+  cause.stack = `${name}: ${cause.message}${frames}`;
   if ("code" in error && typeof error.code === "string") Object.assign(cause, { code: error.code });
   return cause;
-}
-
-function framesOf(error: Error): string {
-  return (error.stack ?? "")
-    .split("\n")
-    .filter((line) => /^\s+at .*\d+:\d+\)?$/.test(line))
-    .join("\n");
 }

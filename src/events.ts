@@ -1,10 +1,8 @@
 /** What happened to sessions, for logs and metrics, on Node's diagnostics channel `scs-session`. */
 
-import { channel } from "node:diagnostics_channel";
+import * as diagnostics from "node:diagnostics_channel";
 import type { SessionError } from "./errors.ts";
-
-/** The name of the channel: `diagnostics_channel.subscribe("scs-session", (event) => …)`. */
-export const channelName = "scs-session";
+import { warnOnce } from "./warnings.ts";
 
 /**
  * An event of the channel. It holds no token and no values; `session` is the session's `id`.
@@ -33,14 +31,37 @@ export type SessionEvent = { readonly manager: string } & (
 
 type WithoutManager<E> = E extends unknown ? Omit<E, "manager"> : never;
 
-const events = channel(channelName);
+const name = "scs-session";
+const channel = diagnostics.channel(name);
+
+/**
+ * Calls `listener` for every event of every manager; the function returned ends that. What the listener throws becomes a
+ * process warning, once. (`diagnostics_channel.subscribe("scs-session", …)` works too, but there Node ends the process
+ * when a listener throws.)
+ */
+export function subscribe(listener: (event: SessionEvent) => void): () => void {
+  const contained = (event: unknown): void => {
+    try {
+      listener(event as SessionEvent);
+    } catch (error) {
+      warnOnce(
+        "subscriber",
+        `A listener of session events threw: ${error instanceof Error ? error.name : typeof error}.`,
+      );
+    }
+  };
+  diagnostics.subscribe(name, contained);
+  return () => {
+    diagnostics.unsubscribe(name, contained);
+  };
+}
 
 /** Publishes what one manager does. */
 export type Publish = (event: WithoutManager<SessionEvent>) => void;
 
-/** A subscriber that throws breaks nothing here: Node reports it as an uncaught exception of the process. */
+/** The publisher of a manager. */
 export function publisher(manager: string): Publish {
   return (event) => {
-    if (events.hasSubscribers) events.publish({ manager, ...event });
+    if (channel.hasSubscribers) channel.publish({ manager, ...event });
   };
 }

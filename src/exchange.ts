@@ -104,7 +104,7 @@ export class Exchange {
     const state = this.#state;
     if (this.#session === undefined || state === undefined) return;
     if (!state.available || this.#failed) {
-      if (state.observed) headers.set("cache-control", "no-store");
+      if (state.observed) headers.set("Cache-Control", "no-store");
       return;
     }
     if (state.outcome !== undefined) {

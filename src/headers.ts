@@ -15,13 +15,13 @@ const cdnHeaders = [
  * and that of OWASP, Session Management, "Web Content Caching".
  */
 export function forbidCaching(headers: ResponseHeaders): void {
-  headers.set("cache-control", 'no-store, no-cache="Set-Cookie"');
+  headers.set("Cache-Control", 'no-store, no-cache="Set-Cookie"');
   for (const name of cdnHeaders) headers.delete(name);
 }
 
 /** The response depends on the session: caches must tell requests apart, and shared ones keep out by default. */
 export function varyBySession(headers: ResponseHeaders, by: string | undefined): void {
-  if (headers.get("cache-control") === null) headers.set("cache-control", "private");
+  if (headers.get("cache-control") === null) headers.set("Cache-Control", "private");
   if (by === undefined) return;
   const vary = headers.get("vary");
   const fields =
@@ -32,5 +32,5 @@ export function varyBySession(headers: ResponseHeaders, by: string | undefined):
           .split(",")
           .map((field) => field.trim());
   if (fields.includes("*") || fields.includes(by.toLowerCase())) return;
-  headers.set("vary", vary === null || vary === "" ? by : `${vary}, ${by}`);
+  headers.set("Vary", vary === null || vary === "" ? by : `${vary}, ${by}`);
 }

@@ -10,7 +10,7 @@ export { defaultCodec, type Codec, type CodecContext, type SessionRecord } from 
 export type { CallOptions, ReplaceAnswer, SessionToStore, Store, StoredSession } from "./store.ts";
 export { MemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
 export { SessionError, type SessionErrorCode } from "./errors.ts";
-export { channelName, type SessionEvent } from "./events.ts";
+export { subscribe, type SessionEvent } from "./events.ts";
 export type { Clock } from "./clock.ts";
 export type { Duration } from "./duration.ts";
 export type { DeepReadonly, KeyOf, KeyOfType, ValueOf } from "./types.ts";

@@ -29,19 +29,18 @@ export class Limits {
       });
       this.#running.add(limit);
       this.#arm(this.#ms);
-      const settle = (): void => {
+      const fail = (error: unknown): void => {
         this.#running.delete(limit);
+        reject(error);
       };
-      work(limit).then(
-        (value) => {
-          settle();
+      try {
+        work(limit).then((value) => {
+          this.#running.delete(limit);
           resolve(value);
-        },
-        (error: unknown) => {
-          settle();
-          reject(error);
-        },
-      );
+        }, fail);
+      } catch (error) {
+        fail(error);
+      }
     });
   }
 
@@ -52,8 +51,10 @@ export class Limits {
       this.#armed = false;
       const now = this.#clock.now();
       for (const limit of this.#running) {
-        if (limit.end > now) {
-          this.#arm(limit.end - now);
+        const left = limit.end - now;
+        // When the system's clock was set back meanwhile, the end seems farther away than it ever was.
+        if (left > 0 && left <= this.#ms) {
+          this.#arm(left);
           break;
         }
         this.#running.delete(limit);
@@ -67,13 +68,18 @@ export class Limits {
 export class Limit implements CallOptions {
   /** When the limit is reached, in milliseconds since the epoch. */
   readonly end: number;
-  readonly #onReached: () => void;
+  readonly #listeners: (() => void)[];
   #reached = false;
   #controller: AbortController | undefined;
 
   constructor(end: number, onReached: () => void) {
     this.end = end;
-    this.#onReached = onReached;
+    this.#listeners = [onReached];
+  }
+
+  /** Calls `listener` when the limit is reached. */
+  onReached(listener: () => void): void {
+    this.#listeners.push(listener);
   }
 
   /** Made when a store asks for it: most never do. */
@@ -91,6 +97,6 @@ export class Limit implements CallOptions {
   reach(): void {
     this.#reached = true;
     this.#controller?.abort();
-    this.#onReached();
+    for (const listener of this.#listeners) listener();
   }
 }

@@ -1,6 +1,7 @@
 /** From what a client sent to a session. */
 
 import type { Core } from "./core.ts";
+import { SessionError } from "./errors.ts";
 import type { Limit } from "./limit.ts";
 import { isMarker, type Found } from "./records.ts";
 import { stateOf, type Session } from "./session.ts";
@@ -12,10 +13,12 @@ const maxCandidates = 3;
 const maxPresented = 20;
 
 /** A token that a client sent, and what the store has for it. */
-interface Candidate extends OpenedToken {
+interface Candidate {
+  readonly opened: OpenedToken;
   readonly at: Found;
 }
 
+/** The loading half of a manager. */
 export class Loader {
   readonly #core: Core;
 
@@ -37,30 +40,47 @@ export class Loader {
   }
 
   /** The session that the tokens stand for; without tokens a new one. */
-  async load(tokens: readonly OpenedToken[]): Promise<Session> {
+  load(tokens: readonly OpenedToken[]): Promise<Session> {
     const { limits, options } = this.#core;
-    if (tokens.length === 0) return this.#core.session();
-    try {
-      return this.#choose(await limits.run((limit) => this.#find(tokens, limit)));
-    } catch (error) {
-      if (options.outage === "error") throw error;
-      return this.#core.session({ available: false });
-    }
+    if (tokens.length === 0) return Promise.resolve(this.#core.session());
+    const loaded = limits.run((limit) => this.#find(tokens, limit));
+    if (options.outage === "error") return loaded;
+    return loaded.catch((error: unknown) => {
+      if (!(error instanceof SessionError)) throw error;
+      const session = this.#core.session();
+      stateOf(session).available = false;
+      return session;
+    });
   }
 
   /** A session that stands on a stored record. */
-  standingOn(stored: Found, token: string, others: readonly Found[] = []): Session {
-    const { values, deadline, createdAt, rememberMe } = stored.record;
-    return this.#core.session({ stored, token, others, values, deadline, createdAt, rememberMe });
+  standingOn(stored: Found, token: string): Session {
+    const session = this.#core.session();
+    const state = stateOf(session);
+    state.stored = stored;
+    state.token = token;
+    state.values = stored.record.values;
+    state.deadline = stored.record.deadline;
+    state.createdAt = stored.record.createdAt;
+    state.rememberMe = stored.record.rememberMe;
+    return session;
   }
 
-  async #find(tokens: readonly OpenedToken[], limit: Limit): Promise<Candidate[]> {
+  #find(tokens: readonly OpenedToken[], limit: Limit): Promise<Session> {
     const { records } = this.#core;
-    const find = async (opened: OpenedToken): Promise<Candidate[]> => {
-      const at = await records.load(records.keyOf(opened.token), limit);
-      return at === undefined ? [] : [{ ...opened, at }];
-    };
-    return (await Promise.all(tokens.map(find))).flat();
+    const find = (opened: OpenedToken): Promise<Found | undefined> => records.load(records.keyOf(opened.token), limit);
+    const [only] = tokens;
+    if (only !== undefined && tokens.length === 1) {
+      return find(only).then((at) => {
+        if (at !== undefined && !isMarker(at)) return this.#take({ opened: only, at });
+        return this.#choose(at === undefined ? [] : [{ opened: only, at }]);
+      });
+    }
+    const candidates = tokens.map(async (opened) => {
+      const at = await find(opened);
+      return at === undefined ? [] : [{ opened, at }];
+    });
+    return Promise.all(candidates).then((found) => this.#choose(found.flat()));
   }
 
   /** One live session wins; of several of one subject that with the latest deadline; of several subjects none. */
@@ -70,14 +90,18 @@ export class Loader {
     const subjects = new Set(live.map(({ at }) => records.subjectOf(at.record.values)));
     if (subjects.size > 1) publish({ type: "ambiguous", sessions: live.map(({ at }) => records.idOf(at.key)) });
     const chosen = subjects.size === 1 ? live[0] : undefined;
-    const others = found.filter((candidate) => candidate !== chosen).map(({ at }) => at);
-    if (chosen === undefined) {
-      const gone = live.length === 0 && others.length > 0 ? { marker: others[0] } : undefined;
-      return this.#core.session({ others, gone });
-    }
-    const session = this.standingOn(chosen.at, chosen.token, others);
-    stateOf(session).stale = chosen.stale;
-    this.#touch(session, chosen.at);
+    const session = chosen === undefined ? this.#core.session() : this.#take(chosen);
+    const state = stateOf(session);
+    state.others = found.filter((candidate) => candidate !== chosen).map(({ at }) => at);
+    // Where there are only markers, the browser has a newer token on its way.
+    if (live.length === 0 && found.length > 0) state.gone = { marker: found[0]?.at };
+    return session;
+  }
+
+  #take({ opened, at }: Candidate): Session {
+    const session = this.standingOn(at, opened.token);
+    stateOf(session).stale = opened.stale;
+    this.#touch(session, at);
     return session;
   }
 
@@ -97,5 +121,8 @@ export class Loader {
       .catch(() => false);
     state.touched = touched;
     this.#core.track(touched);
+    void touched.then(() => {
+      this.#core.untrack(touched);
+    });
   }
 }

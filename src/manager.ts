@@ -11,7 +11,7 @@ import { Loader } from "./loader.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
 import { isMarker, type Found, type SubjectOf } from "./records.ts";
 import { Saver } from "./saver.ts";
-import { stateOf, type Session, type SessionState } from "./session.ts";
+import { changesOf, stateOf, type Session, type SessionState } from "./session.ts";
 import type { IncomingRequest, ResponseHeaders } from "./transport.ts";
 import type { DeepReadonly, KeyOf } from "./types.ts";
 import { handOut } from "./values.ts";
@@ -23,7 +23,7 @@ export interface CommitResult {
   readonly token: string;
   /** When the session expires; undefined when there is none. */
   readonly expiry: Date | undefined;
-  /** Headers that say so, to be appended to the response; empty when there is nothing new to say. */
+  /** Headers that say so, to be appended to the response; empty when the client has nothing to learn. */
   readonly headers: readonly (readonly [name: string, value: string])[];
 }
 
@@ -31,8 +31,11 @@ export interface CommitResult {
 export interface ListedSession<Data extends object> {
   /** The hash of its token, as in `session.id`; `revoke` takes it. */
   readonly id: string;
+  /** When it began; logging in and renewing do not change that. */
   readonly createdAt: Date;
+  /** When it ends, whatever is done with it. */
   readonly deadline: Date;
+  /** When it ends if nothing more is done with it. */
   readonly expiry: Date;
   readonly values: Partial<DeepReadonly<Data>>;
 }
@@ -60,7 +63,8 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   readonly #saver: Saver;
   readonly #host: ExchangeHost;
   readonly #hasSubjects: boolean;
-  readonly #exchanges = new WeakMap<object, Exchange>();
+  /** Under which each request carries its exchange: a tenth of what a WeakMap costs in collecting garbage. */
+  readonly #slot = Symbol("scs-session");
   #stopSweep: (() => void) | undefined;
   #closed = false;
 
@@ -96,7 +100,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
 
   /** The session of a request, or undefined where the middleware did not run. */
   lookup(request: object): Session<Data> | undefined {
-    return this.#exchanges.get(request)?.session as Session<Data> | undefined;
+    return this.#exchangeOf(request)?.session as Session<Data> | undefined;
   }
 
   /**
@@ -119,7 +123,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
    */
   open(request: IncomingRequest): Exchange | Promise<Exchange> {
     for (const key of request.keys) {
-      const opened = this.#exchanges.get(key);
+      const opened = this.#exchangeOf(key);
       if (opened === undefined) continue;
       warnOnce("mounted-twice", "loadAndSave runs twice for one request with the same manager; mount it once.");
       return opened;
@@ -184,8 +188,11 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
       if (Object.hasOwn(other.record.values, name))
         session.put(name as KeyOf<Data>, other.record.values[name] as never);
     }
-    session.setDeadline(new Date(Math.max(state.deadline, other.record.deadline)));
-    state.changes.merged.push(other);
+    const changes = changesOf(session);
+    changes.merged.push(other);
+    changes.earliestDeadline = Math.max(changes.earliestDeadline ?? 0, other.record.deadline);
+    state.deadline = Math.max(state.deadline, other.record.deadline);
+    state.status = "modified";
   }
 
   /**
@@ -200,7 +207,13 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     }
   }
 
-  /** The live sessions of a subject. Needs the option `subject`. Does not slide idle timeouts. */
+  /**
+   * The live sessions of a subject. Needs the option `subject`. Does not slide idle timeouts.
+   *
+   * ```ts
+   * for await (const { id, createdAt } of manager.list({ subject: 1 })) console.log(id, createdAt);
+   * ```
+   */
   async *list({ subject }: OfSubject): AsyncGenerator<ListedSession<Data>> {
     for await (const found of this.#ofSubject(String(subject))) {
       if (isMarker(found)) continue;
@@ -218,7 +231,8 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
 
   /**
    * Ends the sessions of a subject: all, the one with an `id`, or all `except` one. Goes on until none is left, also when
-   * they are renewed meanwhile. Needs the option `subject`; the subject is required because ids come from clients.
+   * they are renewed meanwhile. Needs the option `subject`; the subject is required because ids come from clients. To end
+   * the session of this request, call `session.destroy()` instead, which also takes its cookie back.
    */
   async revoke(whose: OfSubject & { readonly id?: string; readonly except?: Session<Data> }): Promise<void> {
     const { records, limits } = this.#core;
@@ -232,7 +246,11 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
       const listed: Found[] = [];
       for await (const found of this.#ofSubject(subject)) listed.push(found);
       // A spared session that was renewed meanwhile is still spared.
-      for (const { key, record } of listed) if (spared.has(key) && record.successor) spared.add(record.successor);
+      const successors = new Map(listed.map(({ key, record }) => [key, record.successor]));
+      for (const key of spared) {
+        const successor = successors.get(key);
+        if (successor !== undefined) spared.add(successor);
+      }
       for (const found of listed) {
         if (spared.has(found.key) || (whose.id !== undefined && records.idOf(found.key) !== whose.id)) continue;
         await limits.run((limit) => endInTurn(this.#saver.work(limit), found, isWanted));
@@ -265,8 +283,12 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
 
   #register(request: IncomingRequest, session: Session | undefined): Exchange {
     const exchange = new Exchange(this.#host, request, session);
-    for (const key of request.keys) this.#exchanges.set(key, exchange);
+    for (const key of request.keys) (key as Carrier)[this.#slot] = exchange;
     return exchange;
+  }
+
+  #exchangeOf(key: object): Exchange | undefined {
+    return (key as Carrier)[this.#slot];
   }
 
   #save(state: SessionState): Promise<void> {
@@ -324,9 +346,11 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     const reader = stored[Symbol.asyncIterator]();
     try {
       for (;;) {
-        const next = await reader.next().catch((error: unknown) => {
-          throw this.#storeError("list sessions", error);
-        });
+        const next = await this.#core.limits
+          .run(() => reader.next())
+          .catch((error: unknown) => {
+            throw this.#storeError("list sessions", error);
+          });
         if (next.done === true) return;
         const [key, session] = next.value;
         const found = records.decode(key, session);
@@ -338,7 +362,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   }
 
   #storeError(action: string, fault: unknown): SessionError {
-    const error = storeError(action, fault, []);
+    const error = storeError(action, fault);
     this.#core.publish({ type: "store-error", error });
     return error;
   }
@@ -349,16 +373,18 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     // Processes that started together are not to sweep together.
     const jitter = 0.9 + Math.random() / 5;
     this.#stopSweep = clock.after(sweepInterval * jitter, () => {
-      this.#core.track(
-        this.prune()
-          .catch(() => undefined)
-          .then(() => {
-            this.#startSweep();
-          }),
-      );
+      const sweep = this.prune().catch(() => undefined);
+      this.#core.track(sweep);
+      void sweep.then(() => {
+        this.#core.untrack(sweep);
+        this.#startSweep();
+      });
     });
   }
 }
+
+/** A request, as far as it carries exchanges. */
+type Carrier = Record<symbol, Exchange | undefined>;
 
 /** For sessions that belong to no request. */
 const noRequest: IncomingRequest = Object.freeze({ header: () => undefined, isSecure: () => false, keys: [] });

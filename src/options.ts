@@ -139,60 +139,41 @@ export interface ResolvedOptions {
 
 /** Checks and completes the options; throws `invalid-option`, naming option and remedy. */
 export function resolveOptions(given: SessionOptions<never>): ResolvedOptions {
-  for (const name of Object.keys(given))
-    if (!known.has(name)) refuse(`${name} is no option of SessionManager. Is it misspelt?`);
-  const {
-    store,
-    codec,
-    clock,
-    transport,
-    cookie: cookieOptions,
-    ...options
-  } = { ...defaults, ...withoutUndefined(given) };
-  const { hashTokenInStore, maxBytes, outage, onGone, secrets, allowUnsigned } = options;
+  checkShapes(given);
+  const options = { ...defaults, ...withoutUndefined(given) };
+  const { hashTokenInStore, maxBytes, outage, onGone, secrets, allowUnsigned, clock = systemClock } = options;
+  const duration = (name: "lifetime" | "idleTimeout" | "touchInterval" | "storeTimeout"): number | undefined =>
+    options[name] === undefined ? undefined : milliseconds(options[name], name);
 
   const lifetime = milliseconds(options.lifetime, "lifetime");
-  const idleTimeout = options.idleTimeout === undefined ? undefined : milliseconds(options.idleTimeout, "idleTimeout");
-  const touchInterval =
-    options.touchInterval === undefined
-      ? (idleTimeout ?? 0) / 20
-      : milliseconds(options.touchInterval, "touchInterval");
-  if (idleTimeout === undefined && options.touchInterval !== undefined)
-    refuse("touchInterval has no meaning without idleTimeout.");
+  const idleTimeout = duration("idleTimeout");
+  const touchInterval = duration("touchInterval") ?? (idleTimeout ?? 0) / 20;
+  if (idleTimeout === undefined && touchInterval > 0) refuse("touchInterval has no meaning without idleTimeout.");
   if (idleTimeout !== undefined && touchInterval >= idleTimeout) {
     refuse("touchInterval must be shorter than idleTimeout; leave it out for a twentieth of it.");
   }
-  if (transport !== undefined && cookieOptions !== undefined) refuse("give either cookie or transport, not both.");
-  const way = transport ?? cookie(cookieOptions);
-  if (way.persist !== false && way.vary === "Cookie" && lifetime > maxPersistence) {
+  if (options.transport !== undefined && options.cookie !== undefined) {
+    refuse("give either cookie or transport, not both.");
+  }
+  const transport = options.transport ?? cookie(options.cookie);
+  if (transport.persist !== false && transport.vary === "Cookie" && lifetime > maxPersistence) {
     refuse("lifetime is over 400 days, more than browsers keep a cookie (RFC 6265bis section 5.5); shorten it.");
   }
-  if (!["error", "anonymous"].includes(outage)) refuse('outage must be "error" or "anonymous".');
-  if (!["drop", "error"].includes(onGone)) refuse('onGone must be "drop" or "error".');
-  if (!Number.isSafeInteger(maxBytes) || maxBytes < 1) refuse("maxBytes must be a whole number of bytes above zero.");
-  if (secrets.some((secret) => typeof secret !== "string" || secret.length < 32)) {
-    refuse("secrets must be random strings of at least 32 characters each: openssl rand -base64 32.");
-  }
   if (allowUnsigned && secrets.length === 0) refuse("allowUnsigned has no meaning without secrets.");
-  for (const method of ["find", "commit", "delete"] as const) {
-    if (store !== undefined && typeof store[method] !== "function") {
-      refuse(`store has no method ${method}: give an instance, for example new MemoryStore().`);
-    }
-  }
-  if (store === undefined && typeof process === "object" && process.env["NODE_ENV"] === "production") {
+  if (options.store === undefined && typeof process === "object" && process.env["NODE_ENV"] === "production") {
     warnOnce(
       "memory-store",
       "Sessions are kept in the memory of this process: they are lost when it ends and not shared with others. Give " +
         "SessionManager a store; pass new MemoryStore() yourself if this is what you want.",
     );
   }
-  return Object.freeze({
+  const resolved = {
     lifetime,
     idleTimeout,
     touchInterval,
-    transport: way,
-    store: claim(store ?? new MemoryStore(), way.name),
-    codec: codec ?? defaultCodec,
+    transport,
+    store: options.store ?? new MemoryStore({ clock }),
+    codec: options.codec ?? defaultCodec,
     hashTokenInStore,
     framing: secrets.length === 0 ? unsigned : signed([...secrets], allowUnsigned),
     storeTimeout: milliseconds(options.storeTimeout, "storeTimeout"),
@@ -200,9 +181,43 @@ export function resolveOptions(given: SessionOptions<never>): ResolvedOptions {
     onGone,
     maxBytes,
     sweepInterval: options.sweepInterval === false ? undefined : milliseconds(options.sweepInterval, "sweepInterval"),
-    clock: clock ?? systemClock,
-  });
+    clock,
+  };
+  claim(resolved.store, transport.name);
+  return Object.freeze(resolved);
 }
+
+/** What the compiler would find. */
+function checkShapes(given: SessionOptions<never>): void {
+  for (const name of Object.keys(given)) {
+    if (!known.has(name)) refuse(`${name} is no option of SessionManager. Is it misspelt?`);
+  }
+  const { maxBytes = 1, outage, onGone, secrets = [], subject } = given;
+  for (const name of ["hashTokenInStore", "allowUnsigned"] as const) {
+    if (!["boolean", "undefined"].includes(typeof given[name])) refuse(`${name} must be true or false.`);
+  }
+  if (!["function", "undefined"].includes(typeof subject)) {
+    refuse("subject must be a function: subject: (data) => data.userId.");
+  }
+  if (![undefined, "error", "anonymous"].includes(outage)) refuse('outage must be "error" or "anonymous".');
+  if (![undefined, "drop", "error"].includes(onGone)) refuse('onGone must be "drop" or "error".');
+  if (!Number.isSafeInteger(maxBytes) || maxBytes < 1) refuse("maxBytes must be a whole number of bytes above zero.");
+  if (!Array.isArray(secrets) || secrets.some((secret) => typeof secret !== "string" || secret.length < 32)) {
+    refuse("secrets must be a list of random strings of at least 32 characters each: openssl rand -base64 32.");
+  }
+  for (const [name, methods] of Object.entries(methodsOf)) {
+    const object = given[name as keyof typeof methodsOf] as Record<string, unknown> | undefined;
+    const missing = object && methods.find((method) => typeof object[method] !== "function");
+    if (missing !== undefined) refuse(`${name} has no method ${missing}: give an instance, not a class or options.`);
+  }
+}
+
+const methodsOf = {
+  store: ["find", "commit", "delete"],
+  codec: ["encode", "decode"],
+  transport: ["read", "write"],
+  clock: ["now", "after"],
+};
 
 const known = new Set([...Object.keys(defaults), "cookie", "transport", "store", "codec", "subject", "clock"]);
 
@@ -210,15 +225,13 @@ const known = new Set([...Object.keys(defaults), "cookie", "transport", "store",
 const claims = new WeakMap<Store, string>();
 
 /** A store shared by two cookies would let the token of one be used as the other's. */
-function claim(store: Store, name: string): Store {
+function claim(store: Store, name: string): void {
   const other = claims.get(store);
   if (other !== undefined && other !== name) {
-    refuse(
-      `store is in use under the name "${other}" already; give "${name}" a store of its own (another table or prefix).`,
-    );
+    const remedy = `give "${name}" a store of its own (another table or prefix)`;
+    refuse(`store is in use under the name "${other}" already; ${remedy}.`);
   }
   claims.set(store, name);
-  return store;
 }
 
 function withoutUndefined<T extends object>(options: T): T {

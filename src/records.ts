@@ -30,6 +30,7 @@ export function isMarker(found: Found): boolean {
 /** How long a marker stays under the token of a renewed session. */
 const markerLifetime = 60_000;
 
+/** What it takes to read and write records. */
 export interface RecordsOptions {
   readonly store: Store;
   readonly codec: Codec;
@@ -42,6 +43,7 @@ export interface RecordsOptions {
   readonly publish: Publish;
 }
 
+/** The records of one manager. */
 export class Records {
   readonly #options: RecordsOptions;
 
@@ -71,21 +73,23 @@ export class Records {
   }
 
   /** The record under a key, if it is one and still valid. */
-  async find(key: string, limit: Limit): Promise<Found | undefined> {
-    const stored = await this.#call("find a session", key, limit, () => this.#options.store.find(key, limit));
-    const found = stored && this.decode(key, stored);
-    return found !== undefined && this.isValid(found) ? found : undefined;
+  find(key: string, limit: Limit): Promise<Found | undefined> {
+    return this.#find(key, limit, (stored) => {
+      const found = stored && this.decode(key, stored);
+      return found !== undefined && this.isValid(found) ? found : undefined;
+    });
   }
 
   /** `find` for the key of a token that a client sent: says why there is nothing. */
-  async load(key: string, limit: Limit): Promise<Found | undefined> {
-    const { publish } = this.#options;
-    const stored = await this.#call("find a session", key, limit, () => this.#options.store.find(key, limit));
-    if (stored === undefined) publish({ type: "refused", reason: "unknown" });
-    const found = stored && this.decode(key, stored);
-    if (found === undefined || this.isValid(found)) return found;
-    publish({ type: "expired", session: this.idOf(key) });
-    return undefined;
+  load(key: string, limit: Limit): Promise<Found | undefined> {
+    return this.#find(key, limit, (stored) => {
+      const { publish } = this.#options;
+      if (stored === undefined) publish({ type: "refused", reason: "unknown" });
+      const found = stored && this.decode(key, stored);
+      if (found === undefined || this.isValid(found)) return found;
+      if (!isMarker(found)) publish({ type: "expired", session: this.idOf(key) });
+      return undefined;
+    });
   }
 
   /** Whether it is not over yet, by our clock. */
@@ -116,13 +120,13 @@ export class Records {
       await this.#options.store.commit(key, toStore, limit);
       return "replaced";
     };
-    await this.#write(key, limit, commit, (latest) => latest?.record.commit === record.commit);
+    await this.#write(key, limit, commit, (latest) => (isBy(latest, record) ? "replaced" : undefined));
     return found;
   }
 
   /** Replaces what was found by a new record, if it is still there as it was found. */
   replace(at: Found, record: SessionRecord, limit: Limit): Promise<Found | "conflict" | "missing"> {
-    return this.#replaceBy(at, record, record.values, limit);
+    return this.#replaceBy(at, record, record.values, "replaced", limit);
   }
 
   /** Replaces what was found by a marker. It stays in the index of its subject, so that `revoke` can follow it. */
@@ -130,79 +134,90 @@ export class Records {
     const createdAt = this.#options.clock.now();
     const deadline = createdAt + markerLifetime;
     const marker = { values: {}, deadline, createdAt, rememberMe: false, commit, successor };
-    return this.#replaceBy(at, marker, at.record.values, limit);
+    // When it was carried out and the answer lost, the successor may have been ended since: the caller has to look.
+    return this.#replaceBy(at, marker, at.record.values, "conflict", limit);
   }
 
   /** Deletes what was found, if it is still there as it was found. */
   delete(at: Found, limit: Limit): Promise<ReplaceAnswer> {
     const remove = (): Promise<ReplaceAnswer> => this.#replace(at, undefined, limit);
-    return this.#write(at.key, limit, remove, (latest) => latest === undefined);
+    return this.#write(at.key, limit, remove, (latest) => (latest === undefined ? "replaced" : undefined));
   }
 
   /** Moves the expiry of a record without rewriting it; false when it is gone. */
   touch(at: Found, expiry: number, limit: Limit): Promise<boolean> {
     const { store } = this.#options;
     const date = new Date(expiry);
-    return this.#call("touch a session", at.key, limit, async () => {
-      if (store.touch !== undefined) return store.touch(at.key, date, limit);
-      return (
-        (await this.#replace(
-          at,
-          { data: at.bytes, expiry: date, subject: this.subjectOf(at.record.values) },
-          limit,
-        )) !== "missing"
-      );
-    });
+    const same = { data: at.bytes, expiry: date, subject: this.subjectOf(at.record.values) };
+    const touch = async (): Promise<boolean> =>
+      store.touch?.(at.key, date, limit) ?? (await this.#replace(at, same, limit)) !== "missing";
+    return this.#call("touch a session", limit, touch, (moved) => moved);
   }
 
-  async #replaceBy(
+  /** `of`: the values that tell whose session it is. `lost`: the answer when it was lost and the write carried out. */
+  #replaceBy(
     at: Found,
     record: SessionRecord,
     of: Values,
+    lost: ReplaceAnswer,
     limit: Limit,
   ): Promise<Found | "conflict" | "missing"> {
     const { found, toStore } = this.#encode(at.key, record, of);
     const replace = (): Promise<ReplaceAnswer> => this.#replace(at, toStore, limit);
-    const answer = await this.#write(at.key, limit, replace, (latest) => latest?.record.commit === record.commit);
-    return answer === "replaced" ? found : answer;
+    const answered = this.#write(at.key, limit, replace, (latest) => (isBy(latest, record) ? lost : undefined));
+    return answered.then((answer) => (answer === "replaced" ? found : answer));
   }
 
-  async #replace(at: Found, next: SessionToStore | undefined, limit: Limit): Promise<ReplaceAnswer> {
+  #replace(at: Found, next: SessionToStore | undefined, limit: Limit): Promise<ReplaceAnswer> {
     const { store } = this.#options;
     if (store.replace !== undefined) return store.replace(at.key, at.bytes, next, limit);
-    await (next === undefined ? store.delete(at.key, limit) : store.commit(at.key, next, limit));
-    return "replaced";
+    // The last write wins, as the contract says of such stores.
+    const written = next === undefined ? store.delete(at.key, limit) : store.commit(at.key, next, limit);
+    return written.then(() => "replaced");
   }
 
-  /** The answer of a write. When it was lost, what is stored now tells whether the write was carried out. */
-  async #write(
+  /** The answer of a write. When it was lost, what is stored now may tell. */
+  #write(
     key: string,
     limit: Limit,
     write: () => Promise<ReplaceAnswer>,
-    isDone: (latest: Found | undefined) => boolean,
+    answerBy: (latest: Found | undefined) => ReplaceAnswer | undefined,
   ): Promise<ReplaceAnswer> {
-    try {
-      return await this.#call("store a session", key, limit, write);
-    } catch (error) {
-      limit.check();
-      const latest = await this.find(key, limit);
-      if (isDone(latest)) return "replaced";
-      throw error;
-    }
+    const settle = async (error: unknown): Promise<ReplaceAnswer> => {
+      const latest = await this.find(key, limit).catch(() => {
+        throw error;
+      });
+      const answer = answerBy(latest);
+      if (answer === undefined) throw error;
+      return answer;
+    };
+    return this.#call("store a session", limit, write, (answer) => answer).catch(settle);
   }
 
-  async #call<T>(action: string, key: string, limit: Limit | undefined, call: () => Promise<T>): Promise<T> {
-    limit?.check(); // what nobody waits for any more is not to be started
-    try {
-      return await call();
-    } catch (error) {
-      const fault = storeError(action, error, [key]);
+  #find<T>(key: string, limit: Limit, use: (stored: StoredSession | undefined) => T): Promise<T> {
+    return this.#call("find a session", limit, () => this.#options.store.find(key, limit), use);
+  }
+
+  /** One call of the store. No async function: on the way of every request each promise counts. */
+  #call<Answer, Result>(
+    action: string,
+    limit: Limit,
+    call: () => Promise<Answer>,
+    use: (answer: Answer) => Result,
+  ): Promise<Result> {
+    const fail = (error: unknown): never => {
+      const fault = storeError(action, error);
       this.#options.publish({ type: "store-error", error: fault });
       throw fault;
+    };
+    limit.check(); // what nobody waits for any more is not to be started
+    try {
+      return call().then(use, fail);
+    } catch (error) {
+      return fail(error);
     }
   }
 
-  /** `of`: the values that tell whose session it is. */
   #encode(key: string, record: SessionRecord, of: Values): { found: Found; toStore: SessionToStore } {
     const { codec, name, maxBytes } = this.#options;
     const bytes = codec.encode(record, { key, manager: name });
@@ -211,6 +226,11 @@ export class Records {
     const toStore = { data: bytes, expiry: new Date(expiry), subject: this.subjectOf(of) };
     return { found: { key, bytes, record, expiry }, toStore };
   }
+}
+
+/** Whether it was written by the same commit. */
+function isBy(found: Found | undefined, { commit }: SessionRecord): boolean {
+  return found?.record.commit === commit;
 }
 
 function tooLarge(values: Values, size: number, maxBytes: number): SessionError {

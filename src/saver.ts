@@ -9,6 +9,7 @@ import { isMarker, type Found } from "./records.ts";
 import type { SessionState } from "./session.ts";
 import { Turns } from "./turns.ts";
 
+/** The storing half of a manager. */
 export class Saver {
   readonly #core: Core;
   readonly #turns = new Turns<Found | undefined>();
@@ -28,10 +29,12 @@ export class Saver {
     while (state.running !== undefined) await state.running.catch(() => undefined);
     const running = this.#save(state);
     state.running = running;
+    this.#core.track(running);
     try {
       await running;
     } finally {
       state.running = undefined;
+      this.#core.untrack(running);
     }
   }
 
@@ -42,9 +45,7 @@ export class Saver {
     state.committing = undefined;
     state.changes = new Changes();
     state.changes.destroy = true;
-    const saved = this.save(state);
-    this.#core.track(saved.catch(() => undefined));
-    await saved;
+    await this.save(state);
   }
 
   async #save(state: SessionState): Promise<void> {
@@ -75,10 +76,14 @@ export class Saver {
   #arrive(state: SessionState, destroyed: boolean, standing: Standing | undefined): void {
     const { changes } = state;
     if (destroyed) {
-      Object.assign(state, { stored: undefined, token: "", gone: undefined, others: [], outcome: "cleared" });
+      state.stored = state.gone = undefined;
+      state.token = "";
+      state.others = [];
+      state.outcome = "cleared";
     }
     if (standing === undefined) return;
-    Object.assign(state, { touched: undefined, stale: false });
+    state.touched = undefined;
+    state.stale = false;
     if (changes.isEmpty) state.status = "unmodified";
     if ("gone" in standing) {
       this.#leave(state, standing.gone);
@@ -86,7 +91,9 @@ export class Saver {
     }
 
     const { stored, token } = standing;
-    Object.assign(state, { stored, token, gone: undefined });
+    state.stored = stored;
+    state.token = token;
+    state.gone = undefined;
     const { values, deadline, createdAt, rememberMe } = stored.record;
     if (!changes.destroy) {
       state.values = changes.operations.length === 0 ? values : apply(values, changes.operations);
@@ -100,7 +107,9 @@ export class Saver {
   #leave(state: SessionState, marker: Found | undefined): void {
     const { publish, records, options } = this.#core;
     const id = state.stored && records.idOf(state.stored.key);
-    Object.assign(state, { stored: undefined, token: "", gone: { marker }, outcome: undefined });
+    state.stored = state.outcome = undefined;
+    state.token = "";
+    state.gone = { marker };
     if (!state.changes.destroy) state.values = apply({}, state.changes.operations);
     publish({ type: "gone", session: id ?? (marker === undefined ? "" : records.idOf(marker.key)) });
     if (options.onGone === "error") {
@@ -116,7 +125,8 @@ export class Saver {
   async #refresh(state: SessionState): Promise<void> {
     const { limits, records } = this.#core;
     const { stored, touched, stale, rememberMe } = state;
-    Object.assign(state, { touched: undefined, stale: false });
+    state.touched = undefined;
+    state.stale = false;
     if (stored === undefined || (!stale && !this.#isPersistent(rememberMe))) return;
     if ((await touched) !== true && !stale) return;
     const latest = await limits.run((limit) => records.find(stored.key, limit)).catch(() => undefined);
@@ -124,9 +134,9 @@ export class Saver {
     this.#tell(state, latest.expiry, rememberMe);
   }
 
-  /** The client is to be told the token. */
+  /** The client is to be told the token; sessions of `iterate` may have none that is known. */
   #tell(state: SessionState, expiry: number, rememberMe: boolean): void {
-    state.outcome = { token: state.token, expiry, persistent: this.#isPersistent(rememberMe) };
+    if (state.token !== "") state.outcome = { token: state.token, expiry, persistent: this.#isPersistent(rememberMe) };
   }
 
   #isPersistent(rememberMe: boolean): boolean {

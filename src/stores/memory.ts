@@ -9,7 +9,7 @@ import type { ReplaceAnswer, SessionToStore, Store, StoredSession } from "../sto
 export interface MemoryStoreOptions {
   /**
    * How many sessions are kept at most, so that strangers cannot fill the memory. When there are more, sessions without
-   * subject go first, and of those the one that was written longest ago. Undefined: no limit.
+   * subject go first, and of those the one that was written longest ago; never the one just written. Undefined: no limit.
    *
    * @default undefined
    */
@@ -78,7 +78,11 @@ export class MemoryStore implements Store {
   }
 
   async *all(): AsyncGenerator<[token: string, session: StoredSession]> {
-    for (const [token, entry] of this.#entries) yield [token, toStored(entry)];
+    // Of the keys as they are now: what is written meanwhile moves to the end, and would come again and again.
+    for (const token of [...this.#entries.keys()]) {
+      const entry = this.#entries.get(token);
+      if (entry !== undefined) yield [token, toStored(entry)];
+    }
   }
 
   async *findBySubject(subject: string): AsyncGenerator<[token: string, session: StoredSession]> {
@@ -93,9 +97,10 @@ export class MemoryStore implements Store {
     let seen = 0;
     let deleted = 0;
     for (const [token, entry] of this.#entries) {
+      if (deleted >= limit) break;
       if (entry.expiry <= now) {
         this.#remove(token);
-        if (++deleted >= limit) break;
+        deleted++;
       }
       if (++seen % sliceOfSweep === 0) await new Promise((resolve) => setTimeout(resolve));
     }

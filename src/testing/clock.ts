@@ -3,6 +3,7 @@
 import type { Clock } from "../clock.ts";
 import { milliseconds, type Duration } from "../duration.ts";
 
+/** Time for tests: `new SessionManager({ clock })`, then `clock.advance("20m")`. */
 export class TestClock implements Clock {
   #now: number;
   #timers: { readonly at: number; readonly fn: () => void }[] = [];
