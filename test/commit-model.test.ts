@@ -38,7 +38,7 @@ function request(change: (session: Awaited<ReturnType<Parameters<Request>[0]["lo
     const session = await manager.load(token);
     const popped = change(session);
     const { headers, token: next } = await manager.commit(session);
-    const handsOut = headers.some(([name]) => name === "set-cookie");
+    const handsOut = headers.some(([name]) => name === "Set-Cookie");
     return { cookie: handsOut && next !== "" ? next : undefined, cleared: handsOut && next === "", popped };
   };
 }
@@ -268,6 +268,19 @@ test("the answer of any call may be lost after it was carried out", { timeout: 6
         await replay(setup, runs(both), oracle(both, setup), (_, width) => width - 1);
       }
     }
+  }
+});
+
+test.each([
+  ["login", "switch user"],
+  ["rotate", "logout"],
+  ["rotate", "put a"],
+  ["update", "update"],
+])("the answer of any call may be lost in any order of %s and %s", { timeout: 60_000 }, async (a, b) => {
+  const both = [kinds[a]!, kinds[b]!];
+  for (let loses = 0; loses < 8; loses++) {
+    const setup: Setup = { values: loggedIn, processes: "many", loses };
+    expect(await explore(setup, runs(both), oracle(both, setup))).toBeGreaterThan(0);
   }
 });
 

@@ -1,0 +1,115 @@
+// Turns: work on one key goes one after the other, work on several keys does not wait.
+import { expect, test } from "vitest";
+import { Limit } from "../src/limit.ts";
+import { Turns } from "../src/turns.ts";
+
+/** Work that waits until it is told how to end. */
+function held<T>(log: string[], name: string) {
+  let finish!: (latest?: T) => void;
+  let fail!: (error: Error) => void;
+  const ended = new Promise<{ result: string; latest: { at: T } | undefined }>((resolve, reject) => {
+    finish = (latest) => resolve({ result: name, latest: latest === undefined ? undefined : { at: latest } });
+    fail = reject;
+  });
+  const work = (latest: { readonly at: T } | undefined) => {
+    log.push(latest === undefined ? name : `${name} after ${String(latest.at)}`);
+    return ended;
+  };
+  return { work, finish, fail };
+}
+
+const endless = (): Limit => new Limit(Infinity, () => undefined);
+
+const flush = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test("the first turn begins at once, the next when it has settled, with what it left", async () => {
+  const turns = new Turns<string>();
+  const log: string[] = [];
+  const [a, b, c] = [held<string>(log, "a"), held<string>(log, "b"), held<string>(log, "c")];
+  const runs = [
+    turns.run("key", endless(), a.work),
+    turns.run("key", endless(), b.work),
+    turns.run("key", endless(), c.work),
+  ];
+  expect(log).toStrictEqual(["a"]);
+  await flush();
+  expect(log).toStrictEqual(["a"]);
+  a.finish("A");
+  await flush();
+  expect(log).toStrictEqual(["a", "b after A"]);
+  b.finish();
+  await flush();
+  expect(log).toStrictEqual(["a", "b after A", "c"]);
+  c.finish("C");
+  expect(await Promise.all(runs)).toStrictEqual(["a", "b", "c"]);
+});
+
+test("a turn that fails tells its own caller only, and the next one begins knowing nothing", async () => {
+  const turns = new Turns<string>();
+  const log: string[] = [];
+  const [a, b] = [held<string>(log, "a"), held<string>(log, "b")];
+  const first = turns.run("key", endless(), a.work);
+  const second = turns.run("key", endless(), b.work);
+  a.fail(new Error("fault"));
+  await expect(first).rejects.toThrow("fault");
+  await flush();
+  expect(log).toStrictEqual(["a", "b"]);
+  b.finish();
+  expect(await second).toBe("b");
+});
+
+test("keys do not wait for one another", async () => {
+  const turns = new Turns<string>();
+  const log: string[] = [];
+  const [a, b] = [held<string>(log, "a"), held<string>(log, "b")];
+  const slow = turns.run("one", endless(), a.work);
+  const quick = turns.run("another", endless(), b.work);
+  expect(log).toStrictEqual(["a", "b"]);
+  b.finish();
+  expect(await quick).toBe("b");
+  a.finish();
+  expect(await slow).toBe("a");
+});
+
+test("what a turn left is forgotten when nobody waited for it", async () => {
+  const turns = new Turns<string>();
+  const log: string[] = [];
+  const [a, b] = [held<string>(log, "a"), held<string>(log, "b")];
+  a.finish("A");
+  await turns.run("key", endless(), a.work);
+  await flush();
+  b.finish("B");
+  await turns.run("key", endless(), b.work);
+  expect(log).toStrictEqual(["a", "b"]);
+});
+
+test("the turns of a thousand keys leave nothing behind", async () => {
+  const turns = new Turns<number>();
+  let running = 0;
+  let most = 0;
+  const work = async () => {
+    most = Math.max(most, ++running);
+    await flush();
+    running--;
+    return { result: undefined, latest: undefined };
+  };
+  await Promise.all(Array.from({ length: 1_000 }, (_, i) => turns.run(`${i % 10}`, endless(), work)));
+  expect([running, most]).toStrictEqual([0, 10]);
+});
+
+test("a turn whose limit is reached keeps nobody waiting, though its work never settles", async () => {
+  const turns = new Turns<string>();
+  const log: string[] = [];
+  const [a, b, c] = [held<string>(log, "a"), held<string>(log, "b"), held<string>(log, "c")];
+  const limit = endless();
+  void turns.run("key", limit, a.work);
+  const waiting = turns.run("key", endless(), b.work);
+  limit.reach();
+  await flush();
+  expect(log).toStrictEqual(["a", "b"]);
+  b.finish();
+  await waiting;
+  c.finish();
+  await turns.run("key", endless(), c.work);
+  expect(log).toStrictEqual(["a", "b", "c"]);
+});
