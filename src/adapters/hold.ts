@@ -27,12 +27,13 @@ type Sender = (typeof senders)[number];
 type Method = (...args: unknown[]) => unknown;
 type Methods = Record<Sender, Method>;
 
-const holds = new WeakMap<ServerResponse, Hold>();
+/** Under which a response carries its hold; one for all managers. */
+const slot: unique symbol = Symbol("scs-session hold");
+type HeldResponse = ServerResponse & { [slot]?: Hold | undefined };
 
 /** Has a response wait for the session of an exchange. `entry` is its head as it was before the handler ran. */
-export function hold(response: ServerResponse, entry: Head, exchange: Exchange, fail: Fail): void {
-  let held = holds.get(response);
-  if (held === undefined) holds.set(response, (held = new Hold(response, entry)));
+export function hold(response: HeldResponse, entry: Head, exchange: Exchange, fail: Fail): void {
+  const held = (response[slot] ??= new Hold(response, entry));
   held.add(exchange, fail);
 }
 
@@ -49,8 +50,8 @@ class Hold {
   #queue: { readonly name: Sender; readonly args: unknown[] }[] = [];
   /** How far the middleware that came later has been asked about an implicit head. */
   #asked: "no" | "asking" | "yes" = "no";
-  /** Take away what makes the response look as if it were sent. */
-  #unveil: (() => void)[] = [];
+  /** What the response is to look like as long as it is held. */
+  #veil: Partial<Record<Veiled, boolean>> = {};
   #handlerEnded = false;
   #answered = false;
 
@@ -85,9 +86,12 @@ class Hold {
     }
 
     this.#queue.push({ name, args });
-    if (name === "end") this.#veil({ writableEnded: true, finished: true, writableFinished: false });
+    if (name === "end") {
+      Object.assign(this.#veil, { writableEnded: true, finished: true, writableFinished: false });
+      setFinished(this.#response, true);
+    }
     if (name !== "write") return this.#response;
-    this.#veil({ writableNeedDrain: true });
+    this.#veil.writableNeedDrain = true;
     return false;
   }
 
@@ -130,17 +134,17 @@ class Hold {
     }
     this.#state = "held";
     const status = statusOf(this.#response);
-    const unguard = shadow(this.#response, this.#guards());
-    // Some middleware calls _implicitHeader where it finds no head; here there is one.
-    this.#veil({ headersSent: true, _implicitHeader: () => undefined });
+    this.#guard();
+    this.#veil.headersSent = true;
+    Object.defineProperties(this.#response, veils);
     void Promise.allSettled(unsettled.map(({ exchange }) => exchange.commit())).then((results) => {
-      for (const unveil of this.#unveil.reverse()) unveil();
+      if (this.#veil.finished === true) setFinished(this.#response, false);
+      this.#veil = {};
       const failed = results.findIndex(({ status }) => status === "rejected");
       const result = results[failed];
       if (result?.status === "rejected") {
         this.#fail(result.reason, unsettled[failed]?.fail);
       } else {
-        unguard();
         Object.assign(this.#response, status);
         this.#release();
       }
@@ -149,8 +153,8 @@ class Hold {
   }
 
   #open(): void {
-    this.#writeSessionHeaders();
     this.#state = "open";
+    this.#writeSessionHeaders();
   }
 
   #writeSessionHeaders(): void {
@@ -220,37 +224,65 @@ class Hold {
     return answering.getStore() === this || (this.#handlerEnded && storage.getStore() === undefined);
   }
 
-  /** Makes the response look as if it were sent, as long as it is held. */
-  #veil(properties: Record<string, unknown>): void {
-    this.#unveil.push(shadow(this.#response, properties));
+  /** What a property of the response is: as it is to look, or as it really is. */
+  look(name: Veiled): unknown {
+    return this.#veil[name] ?? Reflect.get(Object.getPrototypeOf(this.#response) as object, name, this.#response);
   }
 
-  /** Refuse to change the head while it is held; after a failure they ignore the handler, whose head is not the one that is sent. */
-  #guards(): Record<string, Method> {
-    const response = this.#response as unknown as Record<string, Method>;
-    const guard = (name: string, verb: string): Record<string, Method> => {
+  /**
+   * Changes of the head throw while it is held. After a failure those of the handler are ignored, whose head is not the one
+   * that is sent.
+   */
+  #guard(): void {
+    const response = this.#response as unknown as Record<string, Method | undefined>;
+    for (const name of headMethods) {
       const original = response[name];
-      // HTTP/2 has no setHeaders.
-      if (original === undefined) return {};
-      const guarded: Method = (...args) => {
-        if (this.#state === "held") throw headersSent(verb);
+      if (original === undefined) continue; // HTTP/2 has no setHeaders
+      response[name] = (...args) => {
+        // Some middleware calls _implicitHeader where it finds no head; here there is one.
+        if (this.#state === "held" && name === "_implicitHeader") return undefined;
+        if (this.#state === "held") throw headersSent(name === "removeHeader" ? "remove" : "set");
         // An error of the handler may lead to a second error response, of code that does not expect to fail.
-        return this.#isErrorPath() ? original.apply(response, args) : response;
+        if (this.#state === "failed" && name !== "_implicitHeader" && !this.#isErrorPath()) return response;
+        return original.apply(response, args);
       };
-      return { [name]: guarded };
-    };
-    return {
-      ...guard("setHeader", "set"),
-      ...guard("setHeaders", "set"),
-      ...guard("appendHeader", "append"),
-      ...guard("removeHeader", "remove"),
-    };
+    }
   }
+}
+
+/** The methods that change the head. */
+const headMethods = ["setHeader", "setHeaders", "appendHeader", "removeHeader", "_implicitHeader"];
+
+/** The properties that tell how far a response is. */
+const progress = ["headersSent", "writableEnded", "finished", "writableFinished", "writableNeedDrain"] as const;
+type Veiled = (typeof progress)[number];
+
+/** Getters for them. They are the same for every response, and never taken away: so responses keep one shape, and fast. */
+const veils: PropertyDescriptorMap = Object.fromEntries(
+  progress
+    .filter((name) => name !== "finished")
+    .map((name) => [
+      name,
+      {
+        configurable: true,
+        get(this: HeldResponse): unknown {
+          return this[slot]?.look(name);
+        },
+      },
+    ]),
+);
+
+/** A plain property of HTTP/1 responses, on which `writableEnded` depends; a getter of HTTP/2's, as deprecated. */
+function setFinished(response: ServerResponse, finished: boolean): void {
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- much middleware reads it
+  if (Object.hasOwn(response, "finished")) response.finished = finished;
 }
 
 /** The head of a response as it is now. */
 export function headOf(response: ServerResponse): Head {
-  return { ...statusOf(response), sendDate: response.sendDate, headers: response.getHeaders() };
+  // Most have none yet, and copying what is not there takes as long as all the rest.
+  const headers = response.getHeaderNames().length === 0 ? {} : response.getHeaders();
+  return { ...statusOf(response), sendDate: response.sendDate, headers };
 }
 
 /** HTTP/2 has no status message, and warns where one is read. */
@@ -347,20 +379,6 @@ function checkChunk(name: "write" | "end", chunk: unknown): void {
 function callBack(args: readonly unknown[], error: unknown): void {
   const callback = args.at(-1);
   if (typeof callback === "function") process.nextTick(callback, error);
-}
-
-/** Puts properties before those of an object; the function returned takes them away. */
-function shadow(object: object, properties: Record<string, unknown>): () => void {
-  const before = Object.keys(properties).map((name) => [name, Object.getOwnPropertyDescriptor(object, name)] as const);
-  for (const [name, value] of Object.entries(properties)) {
-    Object.defineProperty(object, name, { value, configurable: true, writable: true, enumerable: false });
-  }
-  return () => {
-    for (const [name, descriptor] of before) {
-      Reflect.deleteProperty(object, name);
-      if (descriptor !== undefined) Object.defineProperty(object, name, descriptor);
-    }
-  };
 }
 
 function headersSent(verb: string): Error {
