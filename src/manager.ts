@@ -63,7 +63,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   readonly #saver: Saver;
   readonly #host: ExchangeHost;
   readonly #hasSubjects: boolean;
-  /** Under which each request carries its exchange: a tenth of what a WeakMap costs in collecting garbage. */
+  /** Under which each request carries its exchange. A WeakMap would do, but measurably burdens the garbage collector. */
   readonly #slot = Symbol("scs-session");
   #stopSweep: (() => void) | undefined;
   #closed = false;

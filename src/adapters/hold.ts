@@ -136,7 +136,7 @@ class Hold {
     const status = statusOf(this.#response);
     this.#guard();
     this.#veil.headersSent = true;
-    Object.defineProperties(this.#response, veils);
+    Object.defineProperties(this.#response, "stream" in this.#response ? veilsOfHttp2 : veilsOfHttp1);
     void Promise.allSettled(unsettled.map(({ exchange }) => exchange.commit())).then((results) => {
       if (this.#veil.finished === true) setFinished(this.#response, false);
       this.#veil = {};
@@ -258,24 +258,24 @@ const progress = ["headersSent", "writableEnded", "finished", "writableFinished"
 type Veiled = (typeof progress)[number];
 
 /** Getters for them. They are the same for every response, and never taken away: so responses keep one shape, and fast. */
-const veils: PropertyDescriptorMap = Object.fromEntries(
-  progress
-    .filter((name) => name !== "finished")
-    .map((name) => [
-      name,
-      {
-        configurable: true,
-        get(this: HeldResponse): unknown {
-          return this[slot]?.look(name);
-        },
+const veilsOfHttp2: PropertyDescriptorMap = Object.fromEntries(
+  progress.map((name) => [
+    name,
+    {
+      configurable: true,
+      get(this: HeldResponse): unknown {
+        return this[slot]?.look(name);
       },
-    ]),
+    },
+  ]),
 );
+/** HTTP/1 has `finished` as a plain property, which `setFinished` sets. */
+const { finished: _, ...veilsOfHttp1 } = veilsOfHttp2;
 
-/** A plain property of HTTP/1 responses, on which `writableEnded` depends; a getter of HTTP/2's, as deprecated. */
+/** Of HTTP/1: `writableEnded` depends on it too. */
 function setFinished(response: ServerResponse, finished: boolean): void {
   // eslint-disable-next-line @typescript-eslint/no-deprecated -- much middleware reads it
-  if (Object.hasOwn(response, "finished")) response.finished = finished;
+  if (!("stream" in response)) response.finished = finished;
 }
 
 /** The head of a response as it is now. */

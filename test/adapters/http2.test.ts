@@ -222,3 +222,20 @@ test("nothing warns about what HTTP/2 does not have", async () => {
   await settle();
   expect(warnings.filter((warning) => warning.includes("HTTP/2"))).toEqual([]);
 });
+
+test("a held response looks as if it were sent over HTTP/2, and as it is afterwards", async () => {
+  let response: Http2ServerResponse | undefined;
+  const { store, ask } = await held((_, res) => (response = res).end("hello"));
+  const look = (): unknown[] => {
+    const { headersSent, writableEnded, finished } = response as unknown as Record<string, unknown>;
+    return [headersSent, writableEnded, finished];
+  };
+  const answer = ask();
+  await until(() => store.waiting.length === 1);
+  expect(look()).toEqual([true, true, true]);
+  store.failure = new Error("down");
+  await store.waiting[0]!.fail();
+  await until(() => answer.hasEnded);
+  expect(answer.headers[":status"]).toBe(503);
+  expect(look()).toEqual([true, true, true]);
+});
