@@ -1,5 +1,6 @@
 /** Records to bytes and back: JSON where the values are plain, devalue where they are not. */
 
+import { Buffer } from "node:buffer";
 import * as devalue from "devalue";
 import { SessionError } from "./errors.ts";
 import type { Values } from "./values.ts";
@@ -37,7 +38,6 @@ export interface Codec {
   decode(bytes: Uint8Array, context: CodecContext): SessionRecord;
 }
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** The first byte tells the format. */
@@ -66,10 +66,10 @@ const operations = {
  */
 export const defaultCodec: Codec = Object.freeze({
   encode({ values, deadline, createdAt, rememberMe, commit, successor }: SessionRecord): Uint8Array {
-    const head = { deadline, createdAt, rememberMe: rememberMe || undefined, commit, successor };
-    if (isPlain(values)) return encoder.encode(JSON.stringify({ ...head, values }));
-    const text = devalue.stringify({ ...head, values: new Map(Object.entries(values)) });
-    return encoder.encode(text.replace(loneSurrogates, escape));
+    const record = { deadline, createdAt, rememberMe: rememberMe || undefined, commit, successor, values };
+    if (isPlain(values)) return Buffer.from(JSON.stringify(record));
+    const text = devalue.stringify({ ...record, values: new Map(Object.entries(values)) });
+    return Buffer.from(text.replace(loneSurrogates, escape));
   },
 
   decode(bytes: Uint8Array): SessionRecord {
@@ -114,28 +114,31 @@ function toObject(value: unknown): Record<string, unknown> {
 }
 
 /** Whether JSON brings it back as it is. Deep values, shared references and cycles are left to devalue. */
-function isPlain(value: unknown): boolean {
+function isPlain(values: Values): boolean {
   const seen = new Set<object>();
-  const visit = (part: unknown, depth: number): boolean => {
-    switch (typeof part) {
-      case "string":
-      case "boolean":
-        return true;
-      case "number":
-        return Number.isFinite(part) && !Object.is(part, -0);
-      case "object":
-        break;
-      default:
-        return false;
-    }
-    if (part === null) return true;
-    if (depth > 50 || seen.has(part) || "toJSON" in part) return false;
-    seen.add(part);
-    if (Array.isArray(part)) return !part.includes(undefined) && part.every((member) => visit(member, depth + 1));
-    const prototype: unknown = Object.getPrototypeOf(part);
-    if (prototype !== Object.prototype && depth > 0) return false;
-    for (const name in part) if (!visit((part as Values)[name], depth + 1)) return false;
-    return true;
-  };
-  return visit(value, 0);
+  for (const key in values) if (!isPlainPart(values[key], seen, 1)) return false;
+  return true;
+}
+
+function isPlainPart(part: unknown, seen: Set<object>, depth: number): boolean {
+  switch (typeof part) {
+    case "string":
+    case "boolean":
+      return true;
+    case "number":
+      return Number.isFinite(part) && !Object.is(part, -0);
+    case "object":
+      break;
+    default:
+      return false;
+  }
+  if (part === null) return true;
+  if (depth > 50 || seen.has(part) || "toJSON" in part) return false;
+  seen.add(part);
+  if (Array.isArray(part)) {
+    return !part.includes(undefined) && part.every((member) => isPlainPart(member, seen, depth + 1));
+  }
+  if (Object.getPrototypeOf(part) !== Object.prototype) return false;
+  for (const name in part) if (!isPlainPart((part as Values)[name], seen, depth + 1)) return false;
+  return true;
 }

@@ -203,11 +203,12 @@ function ownOperations(records: Records, changes: Changes, loaded: Values): Chan
 /** A record with the changes made to it. */
 function revise(record: SessionRecord, changes: Changes): SessionRecord {
   return {
-    ...record,
     values: apply(record.values, changes.operations),
     deadline: Math.max(changes.deadline ?? record.deadline, changes.earliestDeadline ?? 0),
+    createdAt: record.createdAt,
     rememberMe: changes.rememberMe ?? record.rememberMe,
     commit: commitId(changes),
+    state: record.state,
   };
 }
 

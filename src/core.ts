@@ -54,7 +54,7 @@ export class Core {
       stale: false,
       outcome: undefined,
       running: undefined,
-      onDestroy: undefined,
+      exchange: undefined,
     });
   }
 

@@ -11,11 +11,21 @@ export interface ExchangeHost {
   readonly transport: Transport;
   /** An empty session, of a request that brought no token. */
   blank(): Session;
-  commit(session: Session): Promise<unknown>;
+  commit(session: Session): Promise<void>;
   /** Carries out a pending destroy, and nothing else. */
   carryOutDestroy(session: Session): Promise<void>;
   /** Hands out, or takes back, the token. */
   writeToken(session: Session, headers: ResponseHeaders, request: IncomingRequest): void;
+}
+
+/** What an adapter wants to know of an exchange, and what it knows better. */
+export interface Driver {
+  /** `sessions.of` is used for the first time: until then nothing needs to be held for a request without token. */
+  onFirstUse?(): void;
+  /** `session.destroy()` was called; it is to be carried out even if no response is ever sent. */
+  onDestroy(): void;
+  /** Whether the response is over. */
+  isOver(): boolean;
 }
 
 /**
@@ -28,15 +38,11 @@ export interface ExchangeHost {
  */
 export class Exchange {
   readonly request: IncomingRequest;
-  /** Called when `sessions.of` is first used: until then nothing needs to be held for a request without token. */
-  onFirstUse: (() => void) | undefined;
-  /** Called by `session.destroy()`, so that it is carried out even if no response is ever sent. */
-  onDestroy: (() => void) | undefined;
   /** The exchange of another manager around this one. */
   readonly outer: Exchange | undefined;
   readonly host: ExchangeHost;
-  /** Whether the response is over. Adapters of servers that know it themselves replace the function. */
-  isOver: () => boolean = () => this.#closed;
+  /** What the adapter wants to know. */
+  driver: Driver | undefined;
   #session: Session | undefined;
   #sealed = false;
   #closed = false;
@@ -51,16 +57,20 @@ export class Exchange {
 
   /** The session; made on first use where the request brought none. */
   get session(): Session {
-    const session = this.#session ?? this.#adopt(this.host.blank());
-    const use = this.onFirstUse;
-    this.onFirstUse = undefined;
-    use?.();
+    if (this.#session !== undefined) return this.#session;
+    const session = this.#adopt(this.host.blank());
+    this.driver?.onFirstUse?.();
     return session;
   }
 
   /** Whether there is a session yet: the request brought a token, or `sessions.of` was used. */
   get inUse(): boolean {
     return this.#session !== undefined;
+  }
+
+  /** Whether the response is over. */
+  get isOver(): boolean {
+    return this.driver?.isOver() ?? this.#closed;
   }
 
   /** Runs code for which `sessions.current()` is this session. */
@@ -84,14 +94,12 @@ export class Exchange {
   }
 
   /** Stores what was asked for. When it rejects, nothing of this session belongs into the response. */
-  async commit(): Promise<void> {
-    if (this.#session === undefined) return;
-    try {
-      await this.host.commit(this.#session);
-    } catch (error) {
+  commit(): Promise<void> {
+    if (this.#session === undefined) return Promise.resolve();
+    return this.host.commit(this.#session).catch((error: unknown) => {
       this.#failed = true;
       throw error;
-    }
+    });
   }
 
   /** Whether `writeHeaders` has anything to add. */
@@ -114,6 +122,11 @@ export class Exchange {
     if (state.outcome !== undefined || state.observed) varyBySession(headers, this.host.transport.vary);
   }
 
+  /** Called by `session.destroy()`. */
+  onDestroy(): void {
+    this.driver?.onDestroy();
+  }
+
   /** The response is over, or will never be. A pending destroy is carried out; nothing else is. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -128,7 +141,7 @@ export class Exchange {
     this.#session = session;
     const state = stateOf(session);
     state.sealed = this.#sealed;
-    state.onDestroy = () => this.onDestroy?.();
+    state.exchange = this;
     return session;
   }
 }

@@ -110,7 +110,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   current(): Session<Data> {
     for (let exchange = storage.getStore(); exchange !== undefined; exchange = exchange.outer) {
       if (exchange.host !== this.#host) continue;
-      if (!exchange.isOver()) return exchange.session as unknown as Session<Data>;
+      if (!exchange.isOver) return exchange.session as unknown as Session<Data>;
       const remedy = "Take what you need out of the session before the response ends";
       throw new SessionError("session-closed", `The response of this request is over. ${remedy}.`);
     }
@@ -299,8 +299,12 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   #writeToken({ outcome }: SessionState, headers: ResponseHeaders, request: IncomingRequest): void {
     const { transport, framing, clock } = this.#core.options;
     if (outcome === undefined) return;
-    if (outcome === "cleared") transport.write(headers, undefined, request);
-    else transport.write(headers, { ...outcome, token: framing.wrap(outcome.token), now: clock.now() }, request);
+    if (outcome === "cleared") {
+      transport.write(headers, undefined, request);
+    } else {
+      const { token, expiry, persistent } = outcome;
+      transport.write(headers, { token: framing.wrap(token), expiry, persistent, now: clock.now() }, request);
+    }
   }
 
   #own(session: Session<Data>): SessionState {

@@ -46,8 +46,8 @@ export interface SessionState {
   outcome: Outcome | undefined;
   /** The commit that runs; the next one waits for it. */
   running: Promise<void> | undefined;
-  /** Lets the adapter see to it that destroy is carried out even if no response is ever sent. */
-  onDestroy: (() => void) | undefined;
+  /** The request it belongs to, which sees to it that destroy is carried out even if no response is ever sent. */
+  exchange: { onDestroy(): void } | undefined;
 }
 
 /** What a session takes from its manager. */
@@ -234,7 +234,7 @@ export class Session<Data extends object = Record<string, unknown>> {
     state.deadline = state.createdAt + state.home.lifetime;
     state.rememberMe = false;
     state.status = "destroyed";
-    state.onDestroy?.();
+    state.exchange?.onDestroy();
   }
 
   /** Whether the cookie outlives the browser, where `cookie.persist` is false. */

@@ -79,7 +79,7 @@ const allowed: Record<string, (taken: Import) => boolean> = {
 };
 
 /** Packages of the core; of the other layers: what their environment has, and types of their frameworks. */
-const coreModules = ["node:crypto", "node:async_hooks", "node:diagnostics_channel", "devalue", "cookie"];
+const coreModules = ["node:crypto", "node:async_hooks", "node:diagnostics_channel", "node:buffer", "devalue", "cookie"];
 const nodeModules: Record<string, readonly string[]> = {
   "src/adapters/hold.ts": ["node:async_hooks"],
   "src/adapters/node.ts": ["node:http"],
@@ -145,7 +145,7 @@ describe("the package", () => {
   );
   const sourceOf = (target: string): string => target.replace(/^\.\/dist\/(.*)\.js$/, "src/$1.ts");
   /** What several adapters or stores share has no entry of its own. */
-  const privateFiles = ["src/adapters/hold.ts", "src/adapters/serve.ts"];
+  const privateFiles = ["src/adapters/head.ts", "src/adapters/hold.ts", "src/adapters/serve.ts"];
 
   test("has a source for each entry, and an entry for each adapter, store and codec", () => {
     const reached = entries.map((entry) => sourceOf(entry.default)).sort();

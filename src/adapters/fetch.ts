@@ -44,19 +44,24 @@ export function loadAndSave<Data extends object, Rest extends unknown[]>(
       return answer(error, request);
     }
     if (exchange.request !== incoming) return handler(request, ...rest);
-    exchange.onDestroy = () => {
-      const close = (): void => void exchange.close().catch(() => undefined);
-      if (request.signal.aborted) queueMicrotask(close);
-      else request.signal.addEventListener("abort", close, { once: true });
+    let isOver = false;
+    exchange.driver = {
+      isOver: () => isOver,
+      onDestroy() {
+        const close = (): void => void exchange.close().catch(() => undefined);
+        if (request.signal.aborted) queueMicrotask(close);
+        else request.signal.addEventListener("abort", close, { once: true });
+      },
     };
     let response: Response;
     try {
       response = await exchange.run(() => handler(request, ...rest));
     } catch (error) {
+      isOver = true;
       await exchange.close().catch(() => undefined);
       throw error;
     }
-    exchange.isOver = () => true;
+    isOver = true;
     exchange.seal();
     if (!exchange.inUse) return response;
     const stored = storedFor(request);

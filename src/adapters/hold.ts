@@ -5,27 +5,29 @@
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import { storage } from "../context.ts";
 import type { Exchange } from "../exchange.ts";
-import type { ResponseHeaders } from "../transport.ts";
-
-/** What a response looked like when the request came in; it looks so again when a commit fails. */
-export interface Head {
-  readonly statusCode: number;
-  readonly statusMessage: string | undefined;
-  readonly sendDate: boolean;
-  readonly headers: OutgoingHttpHeaders;
-}
+import {
+  checkStatus,
+  coded,
+  foldHead,
+  headersSent,
+  isHttp2,
+  NodeHeaders,
+  restoreHead,
+  restoreStatus,
+  statusOf,
+  type Head,
+} from "./head.ts";
 
 /** Where a framework's errors go. */
 export type Fail = (error: unknown) => void;
 
-/** The methods that send something, and start with the head if it is not sent. */
-const senders = ["writeHead", "write", "end", "flushHeaders"] as const;
-type Sender = (typeof senders)[number];
 type Method = (...args: unknown[]) => unknown;
-type Methods = Record<Sender, Method>;
+/** The methods that send something, and start with the head if it is not sent. */
+type Senders = Record<"writeHead" | "write" | "end" | "flushHeaders", Method>;
+type Sender = keyof Senders;
 
 /** Under which a response carries its hold; one for all managers. */
 const slot: unique symbol = Symbol("scs-session hold");
@@ -44,8 +46,10 @@ class Hold {
   readonly #response: ServerResponse;
   readonly #entry: Head;
   readonly #sessions: { readonly exchange: Exchange; readonly fail: Fail }[] = [];
-  readonly #originals = {} as Methods;
-  readonly #wrappers = {} as Methods;
+  /** The senders as they were. */
+  readonly #originals: Senders;
+  /** The other methods that were replaced, as they were. */
+  #headMethods: Partial<Record<HeadMethod, Method | undefined>> = {};
   #state: "waiting" | "held" | "open" | "failed";
   #queue: { readonly name: Sender; readonly args: unknown[] }[] = [];
   /** How far the middleware that came later has been asked about an implicit head. */
@@ -59,13 +63,10 @@ class Hold {
     this.#response = response;
     this.#entry = entry;
     this.#state = response.headersSent ? "open" : "waiting";
-    const methods = response as unknown as Methods;
-    for (const name of senders) {
-      const original = methods[name];
-      this.#originals[name] = original;
-      this.#wrappers[name] = methods[name] = (...args) =>
-        this.#state === "open" ? original.apply(response, args) : this.#call(name, args);
-    }
+    const methods = response as unknown as Senders;
+    const { writeHead, write, end, flushHeaders } = methods;
+    this.#originals = { writeHead, write, end, flushHeaders };
+    putSenders(methods);
   }
 
   add(exchange: Exchange, fail: Fail): void {
@@ -73,8 +74,9 @@ class Hold {
     else exchange.seal();
   }
 
-  /** A sender was called before the response was open. */
-  #call(name: Sender, given: unknown[]): unknown {
+  /** A sender was called. */
+  send(name: Sender, given: unknown[]): unknown {
+    if (this.#state === "open") return this.#originals[name].apply(this.#response, given);
     if (this.#state === "failed") return this.#callAfterFailure(name, given);
     if (name === "writeHead" && this.#state === "held") throw headersSent("write");
     if (name === "write" || name === "end") checkChunk(name, given[0]);
@@ -87,7 +89,8 @@ class Hold {
 
     this.#queue.push({ name, args });
     if (name === "end") {
-      Object.assign(this.#veil, { writableEnded: true, finished: true, writableFinished: false });
+      this.#veil.writableEnded = this.#veil.finished = true;
+      this.#veil.writableFinished = false;
       setFinished(this.#response, true);
     }
     if (name !== "write") return this.#response;
@@ -100,8 +103,8 @@ class Hold {
    * a header. It has its say now, since what it decides applies to the writes that are queued next.
    */
   #askAboutHead(): void {
-    const response = this.#response as unknown as Methods;
-    if (response.writeHead === this.#wrappers.writeHead) return;
+    const response = this.#response as unknown as Senders;
+    if (response.writeHead === senders.writeHead) return;
     this.#asked = "asking";
     try {
       response.writeHead(this.#response.statusCode);
@@ -113,7 +116,7 @@ class Hold {
   #send(name: Sender, args: unknown[]): unknown {
     if (this.#asked !== "yes") return this.#originals[name].apply(this.#response, args);
     this.#asked = "no";
-    const response = this.#response as unknown as Methods;
+    const response = this.#response as unknown as Senders;
     const { writeHead } = response;
     response.writeHead = this.#originals.writeHead;
     try {
@@ -133,22 +136,28 @@ class Hold {
       return true;
     }
     this.#state = "held";
-    const status = statusOf(this.#response);
-    this.#guard();
     this.#veil.headersSent = true;
-    Object.defineProperties(this.#response, "stream" in this.#response ? veilsOfHttp2 : veilsOfHttp1);
-    void Promise.allSettled(unsettled.map(({ exchange }) => exchange.commit())).then((results) => {
+    this.#cover();
+    const status = statusOf(this.#response);
+    let waiting = unsettled.length;
+    let failure: { readonly error: unknown; readonly fail: Fail } | undefined;
+    const settled = (): void => {
+      if (--waiting > 0) return;
       if (this.#veil.finished === true) setFinished(this.#response, false);
       this.#veil = {};
-      const failed = results.findIndex(({ status }) => status === "rejected");
-      const result = results[failed];
-      if (result?.status === "rejected") {
-        this.#fail(result.reason, unsettled[failed]?.fail);
+      if (failure !== undefined) {
+        this.#fail(failure.error, failure.fail);
       } else {
-        Object.assign(this.#response, status);
+        restoreStatus(this.#response, status);
         this.#release();
       }
-    });
+    };
+    for (const { exchange, fail } of unsettled) {
+      exchange.commit().then(settled, (error: unknown) => {
+        failure ??= { error, fail };
+        settled();
+      });
+    }
     return false;
   }
 
@@ -158,7 +167,7 @@ class Hold {
   }
 
   #writeSessionHeaders(): void {
-    const headers = headersOf(this.#response);
+    const headers = new NodeHeaders(this.#response);
     for (const { exchange } of this.#sessions) exchange.writeHeaders(headers);
   }
 
@@ -178,14 +187,14 @@ class Hold {
     this.#queue = [];
   }
 
-  #fail(error: unknown, fail: Fail | undefined): void {
+  #fail(error: unknown, fail: Fail): void {
     this.#state = "failed";
     this.#handlerEnded = this.#queue.some(({ name }) => name === "end");
     // What was mounted later is busy with the response that is not sent: compression would take no other.
-    Object.assign(this.#response, this.#wrappers);
+    putSenders(this.#response as unknown as Senders);
     answering.run(this, () => {
       restoreHead(this.#response, this.#entry);
-      fail?.(error);
+      fail(error);
     });
     for (const { args } of this.#queue) callBack(args, error);
     this.#drain();
@@ -229,142 +238,95 @@ class Hold {
     return this.#veil[name] ?? Reflect.get(Object.getPrototypeOf(this.#response) as object, name, this.#response);
   }
 
-  /**
-   * Changes of the head throw while it is held. After a failure those of the handler are ignored, whose head is not the one
-   * that is sent.
-   */
-  #guard(): void {
-    const response = this.#response as unknown as Record<string, Method | undefined>;
-    for (const name of headMethods) {
-      const original = response[name];
-      if (original === undefined) continue; // HTTP/2 has no setHeaders
-      response[name] = (...args) => {
-        // Some middleware calls _implicitHeader where it finds no head; here there is one.
-        if (this.#state === "held" && name === "_implicitHeader") return undefined;
-        if (this.#state === "held") throw headersSent(name === "removeHeader" ? "remove" : "set");
-        // An error of the handler may lead to a second error response, of code that does not expect to fail.
-        if (this.#state === "failed" && name !== "_implicitHeader" && !this.#isErrorPath()) return response;
-        return original.apply(response, args);
-      };
+  /** A method that changes the head was called. */
+  changeHead(name: HeadMethod, args: unknown[]): unknown {
+    // Some middleware calls _implicitHeader where it finds no head; here there is one.
+    if (this.#state === "held" && name === "_implicitHeader") return undefined;
+    if (this.#state === "held") throw headersSent(name === "removeHeader" ? "remove" : "set");
+    // An error of the handler may lead to a second error response, of code that does not expect to fail. After a failure
+    // its head is not the one that is sent.
+    if (this.#state === "failed" && name !== "_implicitHeader" && !this.#isErrorPath()) return this.#response;
+    return this.#headMethods[name]?.apply(this.#response, args);
+  }
+
+  /** From now on the response looks as if it were on its way, and its head cannot be changed. */
+  #cover(): void {
+    const methods = this.#response as unknown as HeadMethods;
+    const { setHeader, setHeaders, appendHeader, removeHeader, _implicitHeader } = methods;
+    this.#headMethods = { setHeader, setHeaders, appendHeader, removeHeader, _implicitHeader };
+    methods.setHeader = headMethods.setHeader;
+    if (setHeaders !== undefined) methods.setHeaders = headMethods.setHeaders; // not in HTTP/2
+    methods.appendHeader = headMethods.appendHeader;
+    methods.removeHeader = headMethods.removeHeader;
+    if (_implicitHeader !== undefined) methods._implicitHeader = headMethods._implicitHeader; // not in HTTP/2
+    for (const name of progress) {
+      if (name !== "finished" || isHttp2(this.#response)) Object.defineProperty(this.#response, name, veils[name]);
     }
   }
 }
 
+// What stands in for the methods and properties of a response is the same for every one, and never taken away: with closures
+// of its own each would have another shape, and all code that touches responses would be slow.
+
+const sender = (name: Sender): Method =>
+  function (this: HeldResponse, ...args) {
+    return this[slot]?.send(name, args);
+  };
+const senders: Senders = {
+  writeHead: sender("writeHead"),
+  write: sender("write"),
+  end: sender("end"),
+  flushHeaders: sender("flushHeaders"),
+};
+
+function putSenders(methods: Senders): void {
+  methods.writeHead = senders.writeHead;
+  methods.write = senders.write;
+  methods.end = senders.end;
+  methods.flushHeaders = senders.flushHeaders;
+}
+
 /** The methods that change the head. */
-const headMethods = ["setHeader", "setHeaders", "appendHeader", "removeHeader", "_implicitHeader"];
+type HeadMethods = Record<
+  "setHeader" | "setHeaders" | "appendHeader" | "removeHeader" | "_implicitHeader",
+  Method | undefined
+>;
+type HeadMethod = keyof HeadMethods;
+
+const headMethod = (name: HeadMethod): Method =>
+  function (this: HeldResponse, ...args) {
+    return this[slot]?.changeHead(name, args);
+  };
+const headMethods: HeadMethods = {
+  setHeader: headMethod("setHeader"),
+  setHeaders: headMethod("setHeaders"),
+  appendHeader: headMethod("appendHeader"),
+  removeHeader: headMethod("removeHeader"),
+  _implicitHeader: headMethod("_implicitHeader"),
+};
 
 /** The properties that tell how far a response is. */
 const progress = ["headersSent", "writableEnded", "finished", "writableFinished", "writableNeedDrain"] as const;
 type Veiled = (typeof progress)[number];
 
-/** Getters for them. They are the same for every response, and never taken away: so responses keep one shape, and fast. */
-const veilsOfHttp2: PropertyDescriptorMap = Object.fromEntries(
-  progress.map((name) => [
-    name,
-    {
-      configurable: true,
-      get(this: HeldResponse): unknown {
-        return this[slot]?.look(name);
-      },
-    },
-  ]),
-);
-/** HTTP/1 has `finished` as a plain property, which `setFinished` sets. */
-const { finished: _, ...veilsOfHttp1 } = veilsOfHttp2;
+const veil = (name: Veiled): PropertyDescriptor => ({
+  configurable: true,
+  get(this: HeldResponse): unknown {
+    return this[slot]?.look(name);
+  },
+});
+const veils: Record<Veiled, PropertyDescriptor> = {
+  headersSent: veil("headersSent"),
+  writableEnded: veil("writableEnded"),
+  finished: veil("finished"),
+  writableFinished: veil("writableFinished"),
+  writableNeedDrain: veil("writableNeedDrain"),
+};
 
-/** Of HTTP/1: `writableEnded` depends on it too. */
+/** HTTP/1 has `finished` as a plain property, on which `writableEnded` depends too. */
 function setFinished(response: ServerResponse, finished: boolean): void {
   // eslint-disable-next-line @typescript-eslint/no-deprecated -- much middleware reads it
-  if (!("stream" in response)) response.finished = finished;
-}
-
-/** The head of a response as it is now. */
-export function headOf(response: ServerResponse): Head {
-  // Most have none yet, and copying what is not there takes as long as all the rest.
-  const headers = response.getHeaderNames().length === 0 ? {} : response.getHeaders();
-  return { ...statusOf(response), sendDate: response.sendDate, headers };
-}
-
-/** HTTP/2 has no status message, and warns where one is read. */
-function statusOf(response: ServerResponse): Pick<Head, "statusCode" | "statusMessage"> {
-  const { statusCode } = response;
-  return "stream" in response ? ({ statusCode } as Head) : { statusCode, statusMessage: response.statusMessage };
-}
-
-function restoreHead(response: ServerResponse, { headers, ...head }: Head): void {
-  for (const name of response.getHeaderNames()) if (!(name in headers)) response.removeHeader(name);
-  for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && response.getHeader(name) !== value) response.setHeader(name, value);
-  }
-  response.addTrailers({});
-  Object.assign(response, head);
-}
-
-/** The headers of a Node response, as the core writes them. */
-function headersOf(response: ServerResponse): ResponseHeaders {
-  return {
-    get(name) {
-      const value = response.getHeader(name);
-      return value === undefined ? null : Array.isArray(value) ? value.join(", ") : String(value);
-    },
-    set: (name, value) => void response.setHeader(name, value),
-    append(name, value) {
-      const present = response.getHeader(name);
-      response.setHeader(name, present === undefined ? value : [present, value].flat().map(String));
-    },
-    delete: (name) => {
-      response.removeHeader(name);
-    },
-  };
-}
-
-/**
- * Sets what writeHead was given on the response, where the core can see it and Node checks it at once. Returns what is left
- * of the arguments.
- */
-function foldHead(response: ServerResponse, [status, second, third]: unknown[]): unknown[] {
-  const statusCode = Number(status) | 0;
-  checkStatusCode(statusCode, status);
-  const reason = typeof second === "string" ? second : undefined;
-  const headers = (reason === undefined ? (second ?? third) : third) as
-    Record<string, OutgoingHttpHeader> | unknown[] | null | undefined;
-  response.statusCode = statusCode;
-  if (Array.isArray(headers)) {
-    const pairs = Array.isArray(headers[0]) ? headers.flat() : headers;
-    if (pairs.length % 2 !== 0) {
-      throw coded(new TypeError("The headers have a name without a value."), "ERR_INVALID_ARG_VALUE");
-    }
-    const seen = new Set<string>();
-    for (let i = 0; i < pairs.length; i += 2) {
-      const name = String(pairs[i]);
-      const value = pairs[i + 1] as string | string[];
-      // The first replaces what was set before; a repeated name is a second line.
-      if (seen.has(name.toLowerCase())) response.appendHeader(name, value);
-      else response.setHeader(name, value);
-      seen.add(name.toLowerCase());
-    }
-  } else if (headers !== undefined && headers !== null) {
-    for (const [name, value] of Object.entries(headers)) {
-      if (name !== "") response.setHeader(name, value);
-    }
-  }
-  if (reason === undefined || "stream" in response) return [statusCode];
-  response.statusMessage = reason;
-  return [statusCode, reason];
-}
-
-/** Node refuses these at once, and so do we; a queue would find out when the caller is gone. */
-function checkStatus(response: ServerResponse): void {
-  const { statusCode, statusMessage } = statusOf(response);
-  checkStatusCode(statusCode | 0, statusCode);
-  if (/[^\t\x20-\x7e\x80-\xff]/.test(statusMessage ?? "")) {
-    throw coded(new TypeError('Invalid character in header content ["statusMessage"]'), "ERR_INVALID_CHAR");
-  }
-}
-
-function checkStatusCode(statusCode: number, given: unknown): void {
-  if (statusCode >= 100 && statusCode <= 999) return;
-  throw coded(new RangeError(`Invalid status code: ${String(given)}`), "ERR_HTTP_INVALID_STATUS_CODE");
+  if (!isHttp2(response)) response.finished = finished;
 }
 
 function checkChunk(name: "write" | "end", chunk: unknown): void {
@@ -379,12 +341,4 @@ function checkChunk(name: "write" | "end", chunk: unknown): void {
 function callBack(args: readonly unknown[], error: unknown): void {
   const callback = args.at(-1);
   if (typeof callback === "function") process.nextTick(callback, error);
-}
-
-function headersSent(verb: string): Error {
-  return coded(new Error(`Cannot ${verb} headers after they are sent to the client`), "ERR_HTTP_HEADERS_SENT");
-}
-
-function coded(error: Error, code: string): Error {
-  return Object.assign(error, { code });
 }

@@ -4,10 +4,11 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { storage } from "../context.ts";
 import { SessionError } from "../errors.ts";
-import type { Exchange } from "../exchange.ts";
+import type { Driver, Exchange } from "../exchange.ts";
 import type { SessionManager } from "../manager.ts";
 import type { IncomingRequest } from "../transport.ts";
-import { headOf, hold, type Fail } from "./hold.ts";
+import { headOf, type Head } from "./head.ts";
+import { hold, type Fail } from "./hold.ts";
 
 /** A manager of any data, as far as an adapter needs it. */
 export type AnyManager = Pick<SessionManager, "open">;
@@ -33,29 +34,15 @@ export function serve<T>(
   handle: () => T,
   fail: Fail,
 ): T | Promise<T | undefined> {
-  const incoming: IncomingRequest = {
-    header: (name) => {
-      const value = request.headers[name];
-      return Array.isArray(value) ? value.join(", ") : value;
-    },
-    isSecure,
-    keys: [request],
-  };
+  const incoming = new NodeRequest(request, isSecure);
   const start = (exchange: Exchange): T => {
     if (exchange.request !== incoming) return handle();
-    const entry = headOf(response);
-    const install = (): void => hold(response, entry, exchange, fail);
-    if (exchange.inUse) install();
-    else exchange.onFirstUse = install;
-    exchange.isOver = () => response.writableFinished || isGone(response);
-    exchange.onDestroy = () => {
-      // Usually the response carries it out before it closes, and this finds nothing left to do.
-      const close = (): void => void exchange.close().catch(() => undefined);
-      if (isGone(response)) queueMicrotask(close);
-      else response.once("close", close);
-    };
-    if (property !== undefined)
+    const driver = new NodeDriver(exchange, response, fail);
+    exchange.driver = driver;
+    if (exchange.inUse) driver.onFirstUse();
+    if (property !== undefined) {
       Object.defineProperty(request, property, { get: () => exchange.session, configurable: true });
+    }
     if (request.method !== "GET" && request.method !== "HEAD") bindEvents(request, exchange);
     return exchange.run(handle);
   };
@@ -65,6 +52,50 @@ export function serve<T>(
     fail(error);
     return undefined;
   });
+}
+
+class NodeRequest implements IncomingRequest {
+  readonly isSecure: () => boolean;
+  readonly keys: readonly [IncomingMessage];
+
+  constructor(request: IncomingMessage, isSecure: () => boolean) {
+    this.isSecure = isSecure;
+    this.keys = [request];
+  }
+
+  header(name: string): string | undefined {
+    const value = this.keys[0].headers[name];
+    return Array.isArray(value) ? value.join(", ") : value;
+  }
+}
+
+class NodeDriver implements Driver {
+  readonly #exchange: Exchange;
+  readonly #response: ServerResponse;
+  readonly #entry: Head;
+  readonly #fail: Fail;
+
+  constructor(exchange: Exchange, response: ServerResponse, fail: Fail) {
+    this.#exchange = exchange;
+    this.#response = response;
+    this.#entry = headOf(response);
+    this.#fail = fail;
+  }
+
+  onFirstUse(): void {
+    hold(this.#response, this.#entry, this.#exchange, this.#fail);
+  }
+
+  onDestroy(): void {
+    // Usually the response carries it out before it closes, and this finds nothing left to do.
+    const close = (): void => void this.#exchange.close().catch(() => undefined);
+    if (isGone(this.#response)) queueMicrotask(close);
+    else this.#response.once("close", close);
+  }
+
+  isOver(): boolean {
+    return this.#response.writableFinished || isGone(this.#response);
+  }
 }
 
 /** Whether the connection is encrypted, as Node itself sees it. */
