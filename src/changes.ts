@@ -109,10 +109,16 @@ export function taken(): SessionError {
   );
 }
 
-/** Without a prototype, so that every key is an ordinary one. */
+/** A copy that inherits no names, so that every key is an ordinary one. */
 export function copyOf(values: Values): Values {
-  return Object.assign(Object.create(null) as Values, values);
+  return Object.assign(new Bag(), values);
 }
+
+/** Objects without a prototype are slow to fill; one of an empty prototype serves as well. */
+const Bag = function () {
+  // holds nothing yet
+} as unknown as new () => Values;
+Bag.prototype = Object.create(null) as object;
 
 function updated(key: string, value: unknown, change: (value: unknown) => unknown): unknown {
   const result = change(value);

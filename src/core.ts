@@ -15,7 +15,9 @@ export class Core {
   readonly limits: Limits;
   /** Sessions with this home are this manager's. */
   readonly home: SessionHome;
-  readonly #work = new Set<Promise<unknown>>();
+  /** How many pieces of work are under way that closing has to wait for, and who waits. */
+  #underWay = 0;
+  #onIdle: (() => void)[] = [];
 
   constructor(options: ResolvedOptions, subject: SubjectOf | undefined, publish: Publish) {
     this.options = options;
@@ -58,17 +60,19 @@ export class Core {
     });
   }
 
-  /** Work that closing has to wait for, until `untrack`. */
-  track(work: Promise<unknown>): void {
-    this.#work.add(work);
-  }
-
-  untrack(work: Promise<unknown>): void {
-    this.#work.delete(work);
+  /** Work that closing has to wait for; `settled` is called when it has settled. */
+  track(work: Promise<unknown>, settled?: () => void): void {
+    this.#underWay++;
+    const end = (): void => {
+      settled?.();
+      if (--this.#underWay > 0) return;
+      for (const resolve of this.#onIdle.splice(0)) resolve();
+    };
+    work.then(end, end);
   }
 
   /** Settles when all that was begun is done. */
   async idle(): Promise<void> {
-    while (this.#work.size > 0) await Promise.allSettled(this.#work);
+    while (this.#underWay > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
   }
 }

@@ -121,8 +121,5 @@ export class Loader {
       .catch(() => false);
     state.touched = touched;
     this.#core.track(touched);
-    void touched.then(() => {
-      this.#core.untrack(touched);
-    });
   }
 }

@@ -378,9 +378,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     const jitter = 0.9 + Math.random() / 5;
     this.#stopSweep = clock.after(sweepInterval * jitter, () => {
       const sweep = this.prune().catch(() => undefined);
-      this.#core.track(sweep);
-      void sweep.then(() => {
-        this.#core.untrack(sweep);
+      this.#core.track(sweep, () => {
         this.#startSweep();
       });
     });

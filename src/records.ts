@@ -114,14 +114,11 @@ export class Records {
   }
 
   /** Stores a record under a key that nobody else can know yet. */
-  async create(key: string, record: SessionRecord, limit: Limit): Promise<Found> {
+  create(key: string, record: SessionRecord, limit: Limit): Promise<Found> {
     const { found, toStore } = this.#encode(key, record, record.values);
-    const commit = async (): Promise<ReplaceAnswer> => {
-      await this.#options.store.commit(key, toStore, limit);
-      return "replaced";
-    };
-    await this.#write(key, limit, commit, (latest) => (isBy(latest, record) ? "replaced" : undefined));
-    return found;
+    const commit = (): Promise<unknown> => this.#options.store.commit(key, toStore, limit);
+    const lost = (latest: Found | undefined): Found | undefined => (isBy(latest, record) ? found : undefined);
+    return this.#write(key, limit, commit, () => found, lost);
   }
 
   /** Replaces what was found by a new record, if it is still there as it was found. */
@@ -141,7 +138,8 @@ export class Records {
   /** Deletes what was found, if it is still there as it was found. */
   delete(at: Found, limit: Limit): Promise<ReplaceAnswer> {
     const remove = (): Promise<ReplaceAnswer> => this.#replace(at, undefined, limit);
-    return this.#write(at.key, limit, remove, (latest) => (latest === undefined ? "replaced" : undefined));
+    const lost = (latest: Found | undefined): ReplaceAnswer | undefined => (latest ? undefined : "replaced");
+    return this.#write(at.key, limit, remove, (answer) => answer, lost);
   }
 
   /** Moves the expiry of a record without rewriting it; false when it is gone. */
@@ -154,18 +152,18 @@ export class Records {
     return this.#call("touch a session", limit, touch, (moved) => moved);
   }
 
-  /** `of`: the values that tell whose session it is. `lost`: the answer when it was lost and the write carried out. */
+  /** `of`: the values that tell whose session it is. `ifLost`: the answer when it was lost and the write carried out. */
   #replaceBy(
     at: Found,
     record: SessionRecord,
     of: Values,
-    lost: ReplaceAnswer,
+    ifLost: ReplaceAnswer,
     limit: Limit,
   ): Promise<Found | "conflict" | "missing"> {
     const { found, toStore } = this.#encode(at.key, record, of);
     const replace = (): Promise<ReplaceAnswer> => this.#replace(at, toStore, limit);
-    const answered = this.#write(at.key, limit, replace, (latest) => (isBy(latest, record) ? lost : undefined));
-    return answered.then((answer) => (answer === "replaced" ? found : answer));
+    const use = (answer: ReplaceAnswer): Found | "conflict" | "missing" => (answer === "replaced" ? found : answer);
+    return this.#write(at.key, limit, replace, use, (latest) => (isBy(latest, record) ? use(ifLost) : undefined));
   }
 
   #replace(at: Found, next: SessionToStore | undefined, limit: Limit): Promise<ReplaceAnswer> {
@@ -176,22 +174,22 @@ export class Records {
     return written.then(() => "replaced");
   }
 
-  /** The answer of a write. When it was lost, what is stored now may tell. */
-  #write(
+  /** A write. When its answer was lost, what is stored now may tell: `lost` says what the result is then. */
+  #write<Answer, Result>(
     key: string,
     limit: Limit,
-    write: () => Promise<ReplaceAnswer>,
-    answerBy: (latest: Found | undefined) => ReplaceAnswer | undefined,
-  ): Promise<ReplaceAnswer> {
-    const settle = async (error: unknown): Promise<ReplaceAnswer> => {
+    write: () => Promise<Answer>,
+    use: (answer: Answer) => Result,
+    lost: (latest: Found | undefined) => Result | undefined,
+  ): Promise<Result> {
+    return this.#call("store a session", limit, write, use, async (fault) => {
       const latest = await this.find(key, limit).catch(() => {
-        throw error;
+        throw fault;
       });
-      const answer = answerBy(latest);
-      if (answer === undefined) throw error;
-      return answer;
-    };
-    return this.#call("store a session", limit, write, (answer) => answer).catch(settle);
+      const result = lost(latest);
+      if (result === undefined) throw fault;
+      return result;
+    });
   }
 
   #find<T>(key: string, limit: Limit, use: (stored: StoredSession | undefined) => T): Promise<T> {
@@ -204,11 +202,12 @@ export class Records {
     limit: Limit,
     call: () => Promise<Answer>,
     use: (answer: Answer) => Result,
+    recover = (fault: SessionError): Promise<Result> => Promise.reject(fault),
   ): Promise<Result> {
-    const fail = (error: unknown): never => {
+    const fail = (error: unknown): Promise<Result> => {
       const fault = storeError(action, error);
       this.#options.publish({ type: "store-error", error: fault });
-      throw fault;
+      return recover(fault);
     };
     limit.check(); // what nobody waits for any more is not to be started
     try {

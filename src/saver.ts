@@ -25,17 +25,14 @@ export class Saver {
   }
 
   /** Stores what was asked for. Commits of one session run one after the other. */
-  async save(state: SessionState): Promise<void> {
-    while (state.running !== undefined) await state.running.catch(() => undefined);
+  save(state: SessionState): Promise<void> {
+    if (state.running !== undefined) return state.running.catch(() => undefined).then(() => this.save(state));
     const running = this.#save(state);
     state.running = running;
-    this.#core.track(running);
-    try {
-      await running;
-    } finally {
+    this.#core.track(running, () => {
       state.running = undefined;
-      this.#core.untrack(running);
-    }
+    });
+    return running;
   }
 
   /** Carries out a pending destroy, and drops everything else. */

@@ -10,10 +10,15 @@ export interface TurnResult<Result, Latest> {
 
 type Known<Latest> = { readonly at: Latest } | undefined;
 
+/** A turn that is not over; the one after it waits for what it leaves. */
+interface Turn<Latest> {
+  leave: ((latest: Known<Latest>) => void) | undefined;
+}
+
 /** The turns of all keys. */
 export class Turns<Latest> {
-  /** The end of the last turn of each key. */
-  readonly #last = new Map<string, Promise<Known<Latest>>>();
+  /** The last turn of each key. */
+  readonly #last = new Map<string, Turn<Latest>>();
 
   /** Runs `work` when the turn before it is over: when its work has settled, or its limit was reached. */
   run<Result>(
@@ -22,21 +27,28 @@ export class Turns<Latest> {
     work: (latest: Known<Latest>) => Promise<TurnResult<Result, Latest>>,
   ): Promise<Result> {
     const before = this.#last.get(key);
-    const turn = before === undefined ? work(undefined) : before.then(work);
-    const end = new Promise<Known<Latest>>((resolve) => {
-      const leave = (latest: Known<Latest>): void => {
-        if (this.#last.get(key) === end) this.#last.delete(key);
-        resolve(latest);
-      };
-      const leaveUnknown = (): void => {
-        leave(undefined);
-      };
-      turn.then(({ latest }) => {
-        leave(latest);
-      }, leaveUnknown);
-      limit.onReached(leaveUnknown);
-    });
-    this.#last.set(key, end);
-    return turn.then(({ result }) => result);
+    const turn: Turn<Latest> = { leave: undefined };
+    this.#last.set(key, turn);
+    const end = (latest?: Known<Latest>): void => {
+      if (this.#last.get(key) === turn) this.#last.delete(key);
+      turn.leave?.(latest);
+    };
+    limit.onReached(end);
+    const working =
+      before === undefined
+        ? work(undefined)
+        : new Promise<Known<Latest>>((resolve) => {
+            before.leave = resolve;
+          }).then(work);
+    return working.then(
+      ({ result, latest }) => {
+        end(latest);
+        return result;
+      },
+      (error: unknown) => {
+        end();
+        throw error;
+      },
+    );
   }
 }
