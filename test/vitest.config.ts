@@ -19,6 +19,7 @@ export default defineConfig({
   resolve: { alias },
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: "test/servers/index.ts",
     reporters: ["default", "json"],
     outputFile: { json: "reports/test.json" },
     coverage: { provider: "v8", include: ["src/**/*.ts"], reportsDirectory: "coverage" },

@@ -1,0 +1,49 @@
+/** What vitest runs before the tests: starts the servers that test files ask for, once for all, and stops them at the end. */
+
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { TestProject } from "vitest/node";
+import { startMariaDB } from "./mariadb.ts";
+import { startPostgres } from "./postgres.ts";
+import { startRedis } from "./redis.ts";
+import type { Server } from "./server.ts";
+import { isService, skippedServices, type Service } from "./services.ts";
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** Answers the address of a service that is asked for, as soon as it runs. */
+    servers: string;
+  }
+}
+
+const start: Record<Service, () => Promise<Server>> = {
+  redis: startRedis,
+  postgres: startPostgres,
+  mysql: startMariaDB,
+};
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const skipped = skippedServices();
+  const started = new Map<Service, Promise<Server>>();
+  const broker = createServer((request, response) => {
+    const service = (request.url ?? "").slice(1);
+    if (!isService(service)) {
+      response.writeHead(404).end();
+      return;
+    }
+    const server = started.get(service) ?? start[service]();
+    started.set(service, server);
+    server.then(
+      ({ url }) => response.end(url),
+      (error: unknown) => response.writeHead(500).end(String(error)),
+    );
+  });
+  await new Promise<void>((resolve) => broker.listen(0, "127.0.0.1", resolve));
+  project.provide("servers", `http://127.0.0.1:${(broker.address() as AddressInfo).port}`);
+  return async () => {
+    broker.closeAllConnections();
+    broker.close();
+    await Promise.allSettled([...started.values()].map(async (server) => (await server).stop()));
+    if (skipped.length > 0) console.log(`Skipped, as TEST_SKIP says: ${skipped.join(", ")}`);
+  };
+}

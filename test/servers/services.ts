@@ -1,0 +1,35 @@
+/** The services that tests need, and which of them this run has from elsewhere or does without. */
+
+const services = ["redis", "postgres", "mysql"] as const;
+
+export type Service = (typeof services)[number];
+
+export function isService(name: string): name is Service {
+  return (services as readonly string[]).includes(name);
+}
+
+/** What the variable TEST_SKIP leaves out: names of services with commas between them. Unknown names throw. */
+export function skippedServices(): Service[] {
+  const names = (process.env["TEST_SKIP"] ?? "").split(",").map((name) => name.trim());
+  return names
+    .filter((name) => name !== "")
+    .map((name) => {
+      if (isService(name)) return name;
+      throw new Error(`TEST_SKIP names "${name}"; it takes ${services.join(", ")}`);
+    });
+}
+
+export function isSkipped(service: Service): boolean {
+  return skippedServices().includes(service);
+}
+
+/** The address that STORE_REDIS_URL, STORE_POSTGRES_URL or STORE_MYSQL_URL gives. */
+export function givenAddress(service: Service): string | undefined {
+  const address = process.env[`STORE_${service.toUpperCase()}_URL`];
+  return address === "" ? undefined : address;
+}
+
+/** Those that have to be found, or installed, on this machine. */
+export function servicesOfThisMachine(): Service[] {
+  return services.filter((service) => !isSkipped(service) && givenAddress(service) === undefined);
+}
