@@ -22,6 +22,7 @@ const samples = writeSamples({
   "src/adapters/express.ts": `${anySessions}import express from "express";\nimport { loadAndSave } from "scs-session/express";\nconst app = express();\n`,
   "src/adapters/fetch.ts": `${anySessions}import { loadAndSave } from "scs-session/fetch";\n`,
   "src/testing/sign-in.ts": `${anySessions}import { signIn } from "scs-session/testing";\ndeclare const url: string;\n`,
+  "src/testing/store-contract/index.ts": `import { test } from "node:test";\nimport { MemoryStore } from "scs-session";\nimport { storeContract } from "scs-session/testing";\n`,
 });
 
 test("every sample compiles under the project's strict settings", { timeout: 60_000 }, () => {

@@ -1,0 +1,68 @@
+/** The contract of a session store, as cases that any test runner can run. */
+
+import type { Store } from "../../store.ts";
+import { basics } from "./basics.ts";
+import { faults, outages } from "./faults.ts";
+import { listing } from "./listing.ts";
+import { replacing } from "./replacing.ts";
+import type { Ability, Case } from "./tools.ts";
+
+/** One case of the contract. */
+export interface StoreContractCase {
+  /** What it proves, as a sentence. */
+  readonly name: string;
+  /** Rejects with an error that says what was wrong. */
+  run(): Promise<void>;
+}
+
+/** What `storeContract` is told of a store. */
+export interface StoreContractOptions {
+  /**
+   * Abilities that the store does not have: their cases are left out. Any other that is missing fails.
+   *
+   * @default []
+   */
+  readonly without?: readonly Ability[];
+  /**
+   * Makes a store whose server is gone, or whose client is closed: its calls must reject. Undefined: not checked, since the
+   * store has no server.
+   *
+   * @default undefined
+   */
+  readonly unreachable?: (() => Store | Promise<Store>) | undefined;
+}
+
+/**
+ * The cases that a store must pass. `make` is called for each and gives an empty store, one with a table or prefix of its
+ * own; it is closed in the end. The cases use the real time, and take moments.
+ *
+ * ```ts
+ * for (const { name, run } of storeContract(() => new MemoryStore())) test(name, run);
+ * ```
+ */
+export function storeContract(
+  make: () => Store | Promise<Store>,
+  { without = [], unreachable }: StoreContractOptions = {},
+): StoreContractCase[] {
+  const runnable = (cases: readonly Case[], from: () => Store | Promise<Store>): StoreContractCase[] =>
+    cases
+      .filter(({ needs = [] }) => !needs.some((ability) => without.includes(ability)))
+      .map((each) => ({ name: each.name, run: () => run(each, from) }));
+  const contract = runnable([...basics, ...replacing, ...listing, ...faults], make);
+  return unreachable === undefined ? contract : [...contract, ...runnable(outages, unreachable)];
+}
+
+async function run(each: Case, make: () => Store | Promise<Store>): Promise<void> {
+  const store = await make();
+  try {
+    const missing = each.needs?.find((ability) => typeof store[ability] !== "function");
+    if (missing !== undefined) {
+      throw new Error(
+        `The store has no method ${missing}. If that is meant, tell storeContract: without: ["${missing}"].`,
+      );
+    }
+    await each.check(store as Required<Store>);
+  } finally {
+    await store.close?.();
+  }
+}
