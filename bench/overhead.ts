@@ -30,7 +30,7 @@ interface Server {
 }
 
 async function start(kind: string): Promise<Server> {
-  const server = fork(new URL("./server.ts", import.meta.url), [kind]);
+  const server = fork(new URL("./server.js", import.meta.url), [kind], { execArgv: [] });
   const [message] = (await once(server, "message")) as [{ port: number }];
   return { process: server, port: message.port };
 }

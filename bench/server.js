@@ -1,15 +1,15 @@
-/** A server to be measured: `bare`, or with sessions in memory. Started by overhead.ts, to which it tells its CPU time. */
-
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+// A server to be measured: `bare`, or with sessions in memory. Started by overhead.ts, to which it tells its CPU time. Plain
+// JavaScript on the built package: a loader of TypeScript would be measured as well.
+import { createServer } from "node:http";
+import process from "node:process";
 import { SessionManager } from "scs-session";
 import { loadAndSave } from "scs-session/node";
 
-const handlers: Record<string, () => (request: IncomingMessage, response: ServerResponse) => unknown> = {
+const handlers = {
   bare: () => (_, response) => response.end("ok\n"),
 
   sessions: () => {
-    const sessions = new SessionManager<{ user: number; visits: number }>();
+    const sessions = new SessionManager();
     return loadAndSave(sessions, (request, response) => {
       if (request.url === "/read") sessions.of(request).get("user");
       if (request.url === "/write") sessions.of(request).put("visits", Date.now());
@@ -19,10 +19,10 @@ const handlers: Record<string, () => (request: IncomingMessage, response: Server
   },
 };
 
-const handler = handlers[process.argv[2] ?? ""];
-if (handler === undefined) throw new Error(`usage: server.ts ${Object.keys(handlers).join("|")}`);
+const handler = handlers[process.argv[2]];
+if (handler === undefined) throw new Error(`usage: server.js ${Object.keys(handlers).join("|")}`);
 const server = createServer(handler()).listen(0, "127.0.0.1", () => {
-  process.send?.({ port: (server.address() as AddressInfo).port });
+  process.send?.({ port: server.address().port });
 });
 process.on("message", () => {
   const { user, system } = process.cpuUsage();
