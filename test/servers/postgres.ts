@@ -1,8 +1,9 @@
-/** PostgreSQL, one server. */
+/** PostgreSQL: one server, and a replica of it. */
 
+import { realpath } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { serverProgram } from "./programs.ts";
-import { runProgram, Server, type StartOptions } from "./server.ts";
+import { runProgram, Server, type StartOptions, waitUntil } from "./server.ts";
 
 /** Starts one; everybody on this machine may log in as postgres. */
 export async function startPostgres(options: StartOptions = {}): Promise<Server> {
@@ -10,6 +11,28 @@ export async function startPostgres(options: StartOptions = {}): Promise<Server>
     const access = ["--username", "postgres", "--auth", "trust"];
     await runProgram(await tool("initdb"), [...access, "-D", data, "-E", "UTF8", "--locale", "C", "--no-sync"], data);
   });
+}
+
+/**
+ * Starts a replica that follows a primary, asynchronously unless the primary's synchronous_standby_names is set. It answers
+ * reads, and is a primary after `promotePostgres`.
+ */
+export async function startPostgresReplica(primary: Server, options: StartOptions = {}): Promise<Server> {
+  const replica = await startOn(options, async (data) => {
+    const source = ["-h", "127.0.0.1", "-p", String(primary.port), "-U", "postgres"];
+    await runProgram(await tool("pg_basebackup"), [...source, "-D", data, "-R", "-c", "fast", "--no-sync"], data);
+  });
+  await waitUntil("the replica follows the primary", async () => {
+    const target = ["-h", "127.0.0.1", "-p", String(replica.port), "-U", "postgres"];
+    const status = "SELECT status FROM pg_stat_wal_receiver";
+    return (await runProgram(await tool("psql"), [...target, "-Atc", status], replica.data)).trim() === "streaming";
+  });
+  return replica;
+}
+
+/** Makes a primary of a replica; returns when it takes writes. */
+export async function promotePostgres(replica: Server): Promise<void> {
+  await runProgram(await tool("pg_ctl"), ["promote", "-w", "-D", replica.data], replica.data);
 }
 
 async function startOn(options: StartOptions, prepare: (data: string) => Promise<void>): Promise<Server> {
@@ -36,7 +59,7 @@ async function startOn(options: StartOptions, prepare: (data: string) => Promise
   );
 }
 
-/** Another program of the same version. */
+/** Another program of the same version: links may lead to the server alone. */
 async function tool(name: string): Promise<string> {
-  return join(dirname(await serverProgram("postgres")), name);
+  return join(dirname(await realpath(await serverProgram("postgres"))), name);
 }

@@ -165,9 +165,20 @@ export class Server {
   }
 }
 
-/** Runs a program to its end, as the servers are run. */
-export async function runProgram(command: string, args: readonly string[], data: string): Promise<void> {
-  await promisify(execFile)(command, args, surroundings(join(data, "..")));
+/** Runs a program to its end, as the servers are run, beside the data; answers what it printed. */
+export async function runProgram(command: string, args: readonly string[], data: string): Promise<string> {
+  const { stdout } = await promisify(execFile)(command, args, surroundings(join(data, "..")));
+  return stdout;
+}
+
+/** Asks until the answer is true; throws after half a minute. A question that fails is asked again. */
+export async function waitUntil(what: string, ask: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  while (performance.now() < deadline) {
+    if (await ask().catch(() => false)) return;
+    await wait(20);
+  }
+  throw new Error(`Waited in vain: ${what}`);
 }
 
 /** A folder of the user that the servers run as. */
