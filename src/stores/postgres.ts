@@ -1,0 +1,162 @@
+/** Sessions in PostgreSQL. */
+
+import { SessionError } from "../errors.ts";
+import {
+  codeOf,
+  isText,
+  pageSize,
+  quoted,
+  SqlStore,
+  unknownClient,
+  type Dialect,
+  type SqlClient,
+  type SqlStoreOptions,
+} from "./sql.ts";
+
+/** The options of a `PostgresStore`. */
+export interface PostgresStoreOptions extends SqlStoreOptions {
+  /**
+   * Whether statements are prepared, where the client can. False behind PgBouncer before 1.21 in transaction mode.
+   *
+   * @default true
+   */
+  readonly prepare?: boolean;
+}
+
+/** A Pool or Client of `pg`. */
+export interface PgClient {
+  connect(...args: never[]): unknown;
+  query(query: { readonly text: string; readonly values: unknown[]; readonly name?: string }): Promise<PgResult>;
+}
+interface PgResult {
+  readonly rows: unknown[];
+}
+
+/** `postgres` (postgres.js), or `Bun.sql`. */
+export interface PostgresJsClient {
+  unsafe(text: string, parameters?: never[], options?: { readonly prepare: boolean }): PromiseLike<readonly unknown[]>;
+}
+
+/** PGlite. */
+export interface PGliteClient {
+  readonly waitReady: Promise<void>;
+  query(text: string, parameters?: unknown[]): Promise<PgResult>;
+}
+
+/**
+ * A store in PostgreSQL 11 or newer, in SCS's table. Every ability of `Store`, in one statement each. An abort signal ends no
+ * statement that is on its way: set `statement_timeout`, and `query_timeout` on the pool, a little above `storeTimeout`. The
+ * client stays open when the store is closed.
+ *
+ * ```ts
+ * const store = new PostgresStore(new Pool());
+ * await store.migrate();
+ * ```
+ */
+export class PostgresStore extends SqlStore {
+  constructor(
+    client: PgClient | PostgresJsClient | PGliteClient | SqlClient,
+    { table = "sessions", prepare = true }: PostgresStoreOptions = {},
+  ) {
+    super(recognise(client, prepare), dialect(table), table);
+  }
+}
+
+/** The statements that make the table `sessions`, for migrations of your own; `migrate()` runs them. */
+export const createTable: string = dialect("sessions")
+  .migrations.map((statement) => `${statement};\n`)
+  .join("");
+
+function recognise(client: unknown, prepare: boolean): SqlClient {
+  const { query, unsafe, connect, waitReady } = (client ?? {}) as Partial<PgClient & PostgresJsClient & PGliteClient>;
+  if (typeof query === "function" && typeof connect === "function") {
+    const pg = client as PgClient;
+    const names = new Map<string, string>();
+    const nameOf = (text: string): string => {
+      let name = names.get(text);
+      if (name === undefined) names.set(text, (name = `scs_session_${hash(text)}`));
+      return name;
+    };
+    return {
+      async query(text, values) {
+        const isPrepared = prepare && values.length > 0;
+        const { rows } = await pg.query({ text, values: [...values], ...(isPrepared ? { name: nameOf(text) } : {}) });
+        return toResult(rows);
+      },
+    };
+  }
+  if (typeof unsafe === "function") {
+    const sql = client as PostgresJsClient;
+    return {
+      query: async (text, parameters) =>
+        toResult(await sql.unsafe(text, [...parameters] as never[], { prepare: prepare && parameters.length > 0 })),
+    };
+  }
+  if (typeof query === "function" && waitReady !== undefined) {
+    const pglite = client as PGliteClient;
+    return { query: async (text, parameters) => toResult((await pglite.query(text, [...parameters])).rows) };
+  }
+  if (typeof query === "function") return client as SqlClient;
+  throw unknownClient("PostgresStore", "a Pool or Client of pg, postgres (postgres.js), PGlite, Bun.sql");
+}
+
+function toResult(rows: readonly unknown[]): Awaited<ReturnType<SqlClient["query"]>> {
+  return { rows: rows as Record<string, unknown>[], affected: rows.length };
+}
+
+/** Statements of tables of several names share connections: their prepared names must differ. */
+function hash(text: string): string {
+  let sum = 5381;
+  for (let i = 0; i < text.length; i++) sum = (Math.imul(sum, 33) ^ text.charCodeAt(i)) >>> 0;
+  return sum.toString(36);
+}
+
+function dialect(tableName: string): Dialect {
+  const { table, name } = quoted(tableName, '"');
+  // As a number of milliseconds: what drivers make of dates depends on their settings.
+  const columns = "token, data, round(extract(epoch FROM expiry)::numeric * 1000)::float8 AS expiry";
+  const date = (parameter: string): string => `to_timestamp(${parameter}::float8 / 1000)`;
+  // A session that is changed meanwhile is judged as it was when the statement began, or as a conflict: both are true answers.
+  const answer = `SELECT CASE WHEN EXISTS (SELECT FROM done) THEN 'replaced'
+    WHEN EXISTS (SELECT FROM ${table} WHERE token = $1) THEN 'conflict' ELSE 'missing' END AS answer`;
+  const update = `WITH done AS (UPDATE ${table} SET data = $3, expiry = ${date("$4")}, subject = $5
+    WHERE token = $1 AND data = $2 RETURNING 1) ${answer}`;
+  const remove = `WITH done AS (DELETE FROM ${table} WHERE token = $1 AND data = $2 RETURNING 1) ${answer}`;
+  return {
+    migrations: [
+      `CREATE TABLE IF NOT EXISTS ${table} (token TEXT PRIMARY KEY, data BYTEA NOT NULL, expiry TIMESTAMPTZ NOT NULL, subject TEXT)`,
+      `ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS subject TEXT`,
+      `CREATE INDEX IF NOT EXISTS "${name}_expiry_idx" ON ${table} (expiry)`,
+      `CREATE INDEX IF NOT EXISTS "${name}_subject_idx" ON ${table} (subject, token) WHERE subject IS NOT NULL`,
+    ],
+    find: `SELECT ${columns} FROM ${table} WHERE token = $1`,
+    commit: `INSERT INTO ${table} (token, data, expiry, subject) VALUES ($1, $2, ${date("$3")}, $4)
+    ON CONFLICT (token) DO UPDATE SET data = EXCLUDED.data, expiry = EXCLUDED.expiry, subject = EXCLUDED.subject`,
+    delete: `DELETE FROM ${table} WHERE token = $1`,
+    touch: `UPDATE ${table} SET expiry = ${date("$1")} WHERE token = $2 RETURNING 1`,
+    page: `SELECT ${columns} FROM ${table} WHERE token > $1 ORDER BY token LIMIT ${pageSize}`,
+    pageBySubject: `SELECT ${columns} FROM ${table} WHERE subject = $1 AND token > $2 ORDER BY token LIMIT ${pageSize}`,
+    // What another process is sweeping, or writing, is left to it.
+    deleteExpired: (limit) => `DELETE FROM ${table} WHERE token = ANY (ARRAY (SELECT token FROM ${table}
+    WHERE expiry <= now() ORDER BY expiry LIMIT ${limit} FOR UPDATE SKIP LOCKED)) RETURNING 1`,
+    deletedBy: ({ rows }) => rows.length,
+    touchedBy: ({ rows }) => rows.length > 0,
+    holdsToken: (token) => token !== "" && isText(token),
+    holdsSubject: isText,
+    fromDate: (value) => value.getTime(),
+    toDate: (value) => new Date(Number(value)),
+    async replace(run, token, expected, next) {
+      const { rows } =
+        next === undefined
+          ? await run(remove, [token, expected])
+          : await run(update, [token, expected, next.data, next.expiry, next.subject]);
+      const given = rows[0]?.["answer"];
+      if (given === "replaced" || given === "conflict" || given === "missing") return given;
+      throw new SessionError("store-unavailable", "PostgreSQL gave no answer to replace.");
+    },
+    isTransient: (error) => ["40001", "40P01"].includes(codeOf(error)),
+    isMissing: (error) => ["42P01", "42703"].includes(codeOf(error)),
+    // Two processes that create at once: one of them is told that it exists, in one of these ways.
+    isMigrated: (error) => ["23505", "42P07", "42701", "42710"].includes(codeOf(error)),
+  };
+}

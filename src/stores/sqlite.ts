@@ -1,0 +1,120 @@
+/** Sessions in SQLite. */
+
+import {
+  codeOf,
+  isText,
+  pageSize,
+  quoted,
+  SqlStore,
+  unknownClient,
+  type Dialect,
+  type SqlClient,
+  type SqlStoreOptions,
+} from "./sql.ts";
+
+/** SCS keeps the expiry as a Julian day, which begins at noon. */
+const julianEpoch = 2_440_587.5;
+const day = 86_400_000;
+
+/** The options of a `SqliteStore`. */
+export type SqliteStoreOptions = SqlStoreOptions;
+
+/** A database of `better-sqlite3`, `libsql`, `node:sqlite` or `bun:sqlite`. */
+export interface SqliteDatabase {
+  prepare(text: string): SqliteStatement;
+}
+interface SqliteStatement {
+  all(...parameters: never[]): unknown[];
+  run(...parameters: never[]): { readonly changes: number | bigint };
+}
+
+/**
+ * A store in SQLite 3.35 or newer, in SCS's table. Every ability of `Store`. Calls of these drivers are done at once, so
+ * abort signals do nothing, and a database that another process has locked blocks this one: set `PRAGMA journal_mode = WAL`,
+ * and `PRAGMA busy_timeout` below `storeTimeout`. The database stays open when the store is closed.
+ *
+ * ```ts
+ * const store = new SqliteStore(new Database("sessions.db"));
+ * await store.migrate();
+ * ```
+ */
+export class SqliteStore extends SqlStore {
+  constructor(database: SqliteDatabase | SqlClient, { table = "sessions" }: SqliteStoreOptions = {}) {
+    super(recognise(database), dialect(table), table);
+  }
+}
+
+/** The statements that make the table `sessions`, for migrations of your own; `migrate()` runs them. */
+export const createTable: string = dialect("sessions")
+  .migrations.map((statement) => `${statement};\n`)
+  .join("");
+
+function recognise(client: unknown): SqlClient {
+  const { prepare, query } = (client ?? {}) as Partial<SqliteDatabase & SqlClient>;
+  if (typeof prepare !== "function") {
+    if (typeof query === "function") return client as SqlClient;
+    throw unknownClient("SqliteStore", "a database of better-sqlite3, libsql, node:sqlite or bun:sqlite");
+  }
+  const database = client as SqliteDatabase;
+  const statements = new Map<string, SqliteStatement>();
+  const prepared = (text: string): SqliteStatement => {
+    let statement = statements.get(text);
+    if (statement === undefined) statements.set(text, (statement = database.prepare(text)));
+    return statement;
+  };
+  return {
+    async query(text, parameters) {
+      const statement = prepared(text);
+      const given = parameters as never[];
+      if (text.startsWith("SELECT")) return { rows: statement.all(...given) as Record<string, unknown>[], affected: 0 };
+      return { rows: [], affected: Number(statement.run(...given).changes) };
+    },
+  };
+}
+
+function dialect(tableName: string): Dialect {
+  const { table, name, schema } = quoted(tableName, '"');
+  const columns = "token, data, expiry";
+  return {
+    migrations: [
+      `CREATE TABLE IF NOT EXISTS ${table} (token TEXT PRIMARY KEY, data BLOB NOT NULL, expiry REAL NOT NULL)`,
+      `ALTER TABLE ${table} ADD COLUMN subject TEXT`,
+      `CREATE INDEX IF NOT EXISTS ${schema}"${name}_expiry_idx" ON "${name}" (expiry)`,
+      `CREATE INDEX IF NOT EXISTS ${schema}"${name}_subject_idx" ON "${name}" (subject, token) WHERE subject IS NOT NULL`,
+    ],
+    find: `SELECT ${columns} FROM ${table} WHERE token = ?`,
+    commit: `INSERT INTO ${table} (token, data, expiry, subject) VALUES (?, ?, ?, ?)
+    ON CONFLICT (token) DO UPDATE SET data = excluded.data, expiry = excluded.expiry, subject = excluded.subject`,
+    delete: `DELETE FROM ${table} WHERE token = ?`,
+    touch: `UPDATE ${table} SET expiry = ? WHERE token = ?`,
+    page: `SELECT ${columns} FROM ${table} WHERE token > ? ORDER BY token LIMIT ${pageSize}`,
+    pageBySubject: `SELECT ${columns} FROM ${table} WHERE subject = ? AND token > ? ORDER BY token LIMIT ${pageSize}`,
+    deleteExpired: (limit) => `DELETE FROM ${table} WHERE rowid IN
+    (SELECT rowid FROM ${table} WHERE expiry <= julianday('now') ORDER BY expiry LIMIT ${limit})`,
+    deletedBy: ({ affected }) => affected,
+    touchedBy: ({ affected }) => affected > 0,
+    holdsToken: (token) => token !== "" && isText(token),
+    holdsSubject: isText,
+    fromDate: (date) => date.getTime() / day + julianEpoch,
+    toDate: (value) => new Date(Math.round((Number(value) - julianEpoch) * day)),
+    async replace(run, token, expected, next) {
+      const { affected } =
+        next === undefined
+          ? await run(`DELETE FROM ${table} WHERE token = ? AND data = ?`, [token, expected])
+          : await run(`UPDATE ${table} SET data = ?, expiry = ?, subject = ? WHERE token = ? AND data = ?`, [
+              ...[next.data, next.expiry, next.subject],
+              ...[token, expected],
+            ]);
+      if (affected > 0) return "replaced";
+      const { rows } = await run(`SELECT token FROM ${table} WHERE token = ?`, [token]);
+      return rows.length > 0 ? "conflict" : "missing";
+    },
+    isTransient: (error) => codeOf(error).startsWith("SQLITE_BUSY"),
+    isMissing: (error) => /no such (table|column)|has no column/.test(messageOf(error)),
+    isMigrated: (error) => messageOf(error).includes("duplicate column name"),
+  };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : "";
+}

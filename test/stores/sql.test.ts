@@ -1,0 +1,28 @@
+// The SQL stores keep the contract with every client, in SCS's tables, whatever is set on server and driver.
+import { storeContract } from "scs-session/testing";
+import { afterAll, describe, test } from "vitest";
+import { clients, newTable } from "./clients.ts";
+
+describe.each(clients)("$name", { timeout: 60_000 }, ({ connect }) => {
+  const connected = connect();
+  const tables: string[] = [];
+  const newStore = async () => {
+    const table = newTable();
+    tables.push(table);
+    const store = (await connected).store({ table });
+    await store.migrate();
+    return store;
+  };
+  afterAll(async () => {
+    const { drop, close } = await connected;
+    await drop(tables);
+    await close();
+  });
+
+  const unreachable = async () => {
+    const { store, close } = await connect();
+    await close();
+    return store({ table: "sessions" });
+  };
+  for (const { name, run } of storeContract(newStore, { unreachable })) test(name, run);
+});
