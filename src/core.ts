@@ -23,7 +23,8 @@ export class Core {
     this.options = options;
     this.publish = publish;
     this.records = new Records({ ...options, name: options.transport.name, subject, publish });
-    this.limits = new Limits(options.clock, options.storeTimeout, (error) => {
+    const wantsExpiry = options.idleTimeout !== undefined;
+    this.limits = new Limits(options.clock, options.storeTimeout, wantsExpiry, (error) => {
       publish({ type: "store-error", error });
     });
     this.home = {

@@ -8,20 +8,23 @@ import type { CallOptions } from "./store.ts";
 export class Limits {
   readonly #clock: Clock;
   readonly #ms: number;
+  readonly #expiry: boolean;
   readonly #onReached: (error: SessionError) => void;
   readonly #running = new Set<Limit>();
   #armed = false;
 
-  constructor(clock: Clock, ms: number, onReached: (error: SessionError) => void) {
+  /** `expiry`: whether the calls of the store want to know it. */
+  constructor(clock: Clock, ms: number, expiry: boolean, onReached: (error: SessionError) => void) {
     this.#clock = clock;
     this.#ms = ms;
+    this.#expiry = expiry;
     this.#onReached = onReached;
   }
 
   /** Runs `work` under a limit of its own. The promise rejects when the limit is reached, whatever `work` does then. */
   run<T>(work: (limit: Limit) => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const limit = new Limit(this.#clock.now() + this.#ms, () => {
+      const limit = new Limit(this.#clock.now() + this.#ms, this.#expiry, () => {
         const message = `The session store did not answer within storeTimeout (${String(this.#ms)} ms).`;
         const error = new SessionError("store-unavailable", message);
         this.#onReached(error);
@@ -68,12 +71,14 @@ export class Limits {
 export class Limit implements CallOptions {
   /** When the limit is reached, in milliseconds since the epoch. */
   readonly end: number;
+  readonly expiry: boolean;
   readonly #listeners: (() => void)[];
   #reached = false;
   #controller: AbortController | undefined;
 
-  constructor(end: number, onReached: () => void) {
+  constructor(end: number, expiry: boolean, onReached: () => void) {
     this.end = end;
+    this.expiry = expiry;
     this.#listeners = [onReached];
   }
 

@@ -146,7 +146,8 @@ export class Records {
   touch(at: Found, expiry: number, limit: Limit): Promise<boolean> {
     const { store } = this.#options;
     const date = new Date(expiry);
-    const same = { data: at.bytes, expiry: date, subject: this.subjectOf(at.record.values) };
+    const { deadline, values } = at.record;
+    const same = { data: at.bytes, expiry: date, subject: this.subjectOf(values), deadline: new Date(deadline) };
     const touch = async (): Promise<boolean> =>
       store.touch?.(at.key, date, limit) ?? (await this.#replace(at, same, limit)) !== "missing";
     return this.#call("touch a session", limit, touch, (moved) => moved);
@@ -222,7 +223,8 @@ export class Records {
     const bytes = codec.encode(record, { key, manager: name });
     if (bytes.length > maxBytes) throw tooLarge(record.values, bytes.length, maxBytes);
     const expiry = record.successor === undefined ? this.expiryOf(record.deadline) : record.deadline;
-    const toStore = { data: bytes, expiry: new Date(expiry), subject: this.subjectOf(of) };
+    const dates = { expiry: new Date(expiry), deadline: new Date(record.deadline) };
+    const toStore = { data: bytes, ...dates, subject: this.subjectOf(of) };
     return { found: { key, bytes, record, expiry }, toStore };
   }
 }

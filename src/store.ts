@@ -12,12 +12,20 @@ export interface StoredSession {
 export interface SessionToStore extends StoredSession {
   /** Whose session it is, for the index of `findBySubject`. Never read back. */
   readonly subject?: string | undefined;
+  /** When the session ends at the latest: no later `touch` moves its expiry beyond. Undefined: the expiry. */
+  readonly deadline?: Date | undefined;
 }
 
 /** Given to every call of a store. */
 export interface CallOptions {
   /** Aborted when nobody waits for the answer any more. What a store does then, it documents. */
   readonly signal: AbortSignal;
+  /**
+   * False when the caller of `find` has no use for the expiry: a store that would have to ask for it may answer a later one.
+   *
+   * @default true
+   */
+  readonly expiry?: boolean;
 }
 
 /**

@@ -85,6 +85,8 @@ const nodeModules: Record<string, readonly string[]> = {
   "src/adapters/node.ts": ["node:http"],
   "src/stores/memory.ts": ["node:buffer"],
   "src/stores/mysql.ts": ["node:buffer"],
+  "src/stores/redis.ts": ["node:buffer", "node:crypto"],
+  "src/stores/redis-client.ts": ["node:buffer"],
   "src/stores/sql.ts": ["node:buffer"],
 };
 
@@ -147,7 +149,10 @@ describe("the package", () => {
   );
   const sourceOf = (target: string): string => target.replace(/^\.\/dist\/(.*)\.js$/, "src/$1.ts");
   /** What several adapters or stores share has no entry of its own. */
-  const privateFiles = ["src/adapters/head.ts", "src/adapters/hold.ts", "src/adapters/serve.ts", "src/stores/sql.ts"];
+  const privateFiles = [
+    ...["src/adapters/head.ts", "src/adapters/hold.ts", "src/adapters/serve.ts"],
+    ...["src/stores/redis-client.ts", "src/stores/sql.ts"],
+  ];
 
   test("has a source for each entry, and an entry for each adapter, store and codec", () => {
     const reached = entries.map((entry) => sourceOf(entry.default)).sort();

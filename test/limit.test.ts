@@ -8,7 +8,7 @@ import { Limits, type Limit } from "../src/limit.ts";
 function setUp(clock: Clock = new TestClock()) {
   const reached: SessionError[] = [];
   const settled: string[] = [];
-  const limits = new Limits(clock, 5_000, (error) => reached.push(error));
+  const limits = new Limits(clock, 5_000, true, (error) => reached.push(error));
   const start = (name: string, work: (limit: Limit) => Promise<unknown> = () => new Promise(() => undefined)) => {
     const run = limits.run(work).then(
       () => settled.push(`${name} done`),
@@ -158,7 +158,7 @@ describe("many limits", () => {
     const clock = new TestClock();
     const reached: number[] = [];
     const begin = clock.now();
-    const limits = new Limits(clock, 5_000, () => {
+    const limits = new Limits(clock, 5_000, true, () => {
       reached.push(clock.now() - begin);
       if (reached.length < 3) void limits.run(() => new Promise(() => undefined)).catch(() => undefined);
     });

@@ -23,6 +23,7 @@ const samples = writeSamples({
   "src/adapters/fetch.ts": `${anySessions}import { loadAndSave } from "scs-session/fetch";\n`,
   "src/stores/postgres.ts": `import { Pool } from "pg";\nimport { PostgresStore } from "scs-session/postgres";\n`,
   "src/stores/mysql.ts": `import { createPool } from "mysql2/promise";\nimport { MySqlStore } from "scs-session/mysql";\n`,
+  "src/stores/redis.ts": `import { createClient } from "redis";\nimport { RedisStore } from "scs-session/redis";\n`,
   "src/stores/sqlite.ts": `import Database from "libsql";\nimport { SqliteStore } from "scs-session/sqlite";\n`,
   "src/testing/sign-in.ts": `${anySessions}import { signIn } from "scs-session/testing";\ndeclare const url: string;\n`,
   "src/testing/store-contract/index.ts": `import { test } from "node:test";\nimport { MemoryStore } from "scs-session";\nimport { storeContract } from "scs-session/testing";\n`,

@@ -18,7 +18,7 @@ function held<T>(log: string[], name: string) {
   return { work, finish, fail };
 }
 
-const endless = (): Limit => new Limit(Infinity, () => undefined);
+const endless = (): Limit => new Limit(Infinity, true, () => undefined);
 
 const flush = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

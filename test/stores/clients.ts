@@ -188,10 +188,3 @@ export function isolatedClient(database: "postgres" | "mysql", level: string): C
   isolated.pool.on("connection", (each) => void each.query(`SET SESSION TRANSACTION ISOLATION LEVEL ${level}`));
   return isolated;
 }
-
-let tables = 0;
-
-/** A name that no other test has. */
-export function newTable(): string {
-  return `sessions_${process.pid}_${Date.now().toString(36)}_${++tables}`;
-}

@@ -5,7 +5,8 @@ import { createTable as mysqlTable, MySqlStore } from "scs-session/mysql";
 import { createTable as postgresTable, PostgresStore } from "scs-session/postgres";
 import { createTable as sqliteTable, SqliteStore } from "scs-session/sqlite";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
-import { clients, isolatedClient, newTable } from "./clients.ts";
+import { clients, isolatedClient } from "./clients.ts";
+import { newTable } from "./names.ts";
 
 const bytes = (text: string): Buffer => Buffer.from(text);
 const session = (text: string, subject?: string) => ({

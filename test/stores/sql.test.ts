@@ -1,7 +1,8 @@
 // The SQL stores keep the contract with every client, in SCS's tables, whatever is set on server and driver.
 import { storeContract } from "scs-session/testing";
 import { afterAll, describe, test } from "vitest";
-import { clients, newTable } from "./clients.ts";
+import { clients } from "./clients.ts";
+import { newTable } from "./names.ts";
 
 describe.each(clients)("$name", { timeout: 60_000 }, ({ connect }) => {
   const connected = connect();

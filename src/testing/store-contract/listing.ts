@@ -114,8 +114,9 @@ export const listing: readonly Case[] = [
     async check(store) {
       const key = newKey();
       const soon = inMs(300);
-      await store.commit(key, session("one", { subject: "1", expiry: soon }));
-      await store.touch(key, inMs(3_600_000));
+      const deadline = inMs(3_600_000);
+      await store.commit(key, session("one", { subject: "1", expiry: soon, deadline }));
+      await store.touch(key, deadline);
       while (Date.now() <= soon.getTime()) await store.find(key);
       same("the sessions", await keysOf(store.findBySubject("1")), [key]);
     },

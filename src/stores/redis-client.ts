@@ -1,0 +1,126 @@
+/** The clients of Redis: how a command is sent through each, and answered in bytes. */
+
+import { Buffer } from "node:buffer";
+import { SessionError } from "../errors.ts";
+import type { CallOptions } from "../store.ts";
+
+/** A client or a pool of `redis` (node-redis), 5 or newer. */
+export interface NodeRedisClient {
+  sendCommand(command: never, options?: never): Promise<unknown>;
+  withTypeMapping(mapping: never): unknown;
+}
+
+/** `createSentinel` of `redis`. */
+export interface NodeRedisSentinel {
+  sendCommand(isReadonly: undefined, command: never, options?: never): Promise<unknown>;
+  getSentinelNode(): unknown;
+}
+
+/** `createCluster` of `redis`. */
+export interface NodeRedisCluster {
+  sendCommand(firstKey: undefined, isReadonly: undefined, command: never, options?: never): Promise<unknown>;
+  readonly masters: readonly unknown[];
+  nodeClient(node: never): Promise<NodeRedisClient>;
+}
+
+/** `ioredis` or `iovalkey`: `Redis`, also with sentinels, and `Cluster`. */
+export interface IoRedisClient {
+  callBuffer(command: string, ...parameters: Buffer[]): Promise<unknown>;
+  nodes?(role: "master"): unknown[];
+  readonly options: object;
+}
+
+/** `getBuffer` and its like: one for each command. */
+type BufferMethods = Partial<Record<string, (...parameters: (string | Buffer)[]) => Promise<unknown>>>;
+
+/**
+ * The smallest client: for drivers that the store does not know, with one server. Bulk strings are answered as bytes, integers as numbers, nil
+ * as null.
+ */
+export interface RedisClient {
+  sendCommand(command: readonly (string | Buffer)[], options?: { readonly signal?: AbortSignal }): Promise<unknown>;
+}
+
+/** Every client that a `RedisStore` takes. */
+export type AnyRedisClient = NodeRedisClient | NodeRedisSentinel | NodeRedisCluster | IoRedisClient | RedisClient;
+
+/** Sends a command. */
+export type Send = (command: readonly (string | Buffer)[], options?: Partial<CallOptions>) => Promise<unknown>;
+
+/** What the store needs of a client. */
+export interface Commands {
+  /** Whether keys may be on several servers, so that no script can touch two of them. */
+  readonly isCluster: boolean;
+  /** Sends a command to the server of a key. */
+  send(key: string, command: Parameters<Send>[0], options?: Partial<CallOptions>): Promise<unknown>;
+  /** A sender for each server that keeps keys of its own. */
+  masters(): Promise<Send[]>;
+}
+
+/** Recognises a client by its methods; throws `invalid-option` for what is none. */
+export function recognise(client: unknown): Commands {
+  const given = (client ?? {}) as Partial<Record<string, unknown>>;
+  const has = (method: string): boolean => typeof given[method] === "function";
+  if (has("callBuffer")) return ofIoRedis(client as IoRedisClient);
+  if (has("nodeClient")) return ofNodeRedisCluster(client as NodeRedisCluster);
+  if (has("getSentinelNode")) return onOneServer(ofNodeRedisSentinel(client as NodeRedisSentinel));
+  if (has("withTypeMapping")) return onOneServer(ofNodeRedis(client as NodeRedisClient));
+  if (has("sendCommand"))
+    return onOneServer((command, options) => (client as RedisClient).sendCommand(command, options));
+  const accepted = "a client, pool, Sentinel or Cluster of redis (node-redis), ioredis, iovalkey";
+  const own = "{ sendCommand(command, { signal }) } that answers bytes";
+  throw new SessionError("invalid-option", `RedisStore takes ${accepted}, or an object ${own}.`);
+}
+
+function onOneServer(send: Send): Commands {
+  return { isCluster: false, send: (_key, command, options) => send(command, options), masters: async () => [send] };
+}
+
+/** `$`, a bulk string, is to come as a Buffer. A command whose signal is aborted leaves the queue, if it is still there. */
+function nodeRedisOptions({ signal }: Partial<CallOptions> = {}): never {
+  return { typeMapping: { 36: Buffer }, ...(signal && { abortSignal: signal }) } as never;
+}
+
+function ofNodeRedis(client: NodeRedisClient): Send {
+  return (command, options) => client.sendCommand(command as never, nodeRedisOptions(options));
+}
+
+function ofNodeRedisSentinel(client: NodeRedisSentinel): Send {
+  return (command, options) => client.sendCommand(undefined, command as never, nodeRedisOptions(options));
+}
+
+function ofNodeRedisCluster(client: NodeRedisCluster): Commands {
+  return {
+    isCluster: true,
+    send: (key, command, options) =>
+      client.sendCommand(key as never, false as never, command as never, nodeRedisOptions(options)),
+    masters: () => Promise.all(client.masters.map(async (node) => ofNodeRedis(await client.nodeClient(node as never)))),
+  };
+}
+
+function ofIoRedis(client: IoRedisClient): Commands {
+  const { keyPrefix, scaleReads } = client.options as { readonly keyPrefix?: string; readonly scaleReads?: unknown };
+  if (keyPrefix !== undefined && keyPrefix !== "") {
+    throw new SessionError(
+      "invalid-option",
+      "The client has a keyPrefix; use the option prefix of RedisStore instead.",
+    );
+  }
+  if (scaleReads !== undefined && scaleReads !== "master") {
+    const reason = "a session that was just written may be missing on a replica";
+    throw new SessionError("invalid-option", `The client has scaleReads; sessions are read from masters: ${reason}.`);
+  }
+  // Each command by its own method: callBuffer loses the name of the command where enableAutoPipelining is set.
+  const sender =
+    (each: IoRedisClient): Send =>
+    ([name, ...parameters]) =>
+      (each as unknown as BufferMethods)[`${String(name).toLowerCase()}Buffer`]?.(...parameters) ??
+      Promise.reject(new Error("The client of Redis does not know a command that RedisStore needs."));
+  const send = sender(client);
+  if (client.nodes === undefined) return onOneServer(send);
+  return {
+    isCluster: true,
+    send: (_key, command, options) => send(command, options),
+    masters: async () => (client.nodes?.("master") ?? []).map((node) => sender(node as IoRedisClient)),
+  };
+}

@@ -1,0 +1,300 @@
+/** Sessions in Redis and Valkey. */
+
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { SessionError } from "../errors.ts";
+import type { CallOptions, ReplaceAnswer, SessionToStore, Store, StoredSession } from "../store.ts";
+import { recognise, type AnyRedisClient, type Commands, type Send } from "./redis-client.ts";
+
+export type {
+  AnyRedisClient,
+  IoRedisClient,
+  NodeRedisClient,
+  NodeRedisCluster,
+  NodeRedisSentinel,
+  RedisClient,
+} from "./redis-client.ts";
+
+/** The options of a `RedisStore`. */
+export interface RedisStoreOptions {
+  /**
+   * What the keys of sessions begin with; the token follows. The keys of the index by subject begin with `subject:` and
+   * the prefix.
+   *
+   * @default "scs:session:"
+   */
+  readonly prefix?: string;
+}
+
+/** How many keys are asked for at once. */
+const pageSize = 1_000;
+
+/** An expiry that is later than any. */
+const never = 8.64e15;
+
+/** A script, which the server knows by its hash once it has run. */
+interface Script {
+  readonly text: string;
+  readonly hash: string;
+}
+
+function script(text: string): Script {
+  return { text, hash: createHash("sha1").update(text).digest("hex") };
+}
+
+/**
+ * A sorted set of the tokens of a subject. The score is when the session ends at the latest, or, once it was found missing,
+ * the time of that with a minus. The set goes with the last of them.
+ */
+const enter = `
+local function enter(index, token, deadline)
+  local time = redis.call('TIME')
+  redis.call('ZREMRANGEBYSCORE', index, 0, time[1] * 1000)
+  redis.call('ZADD', index, deadline, token)
+  if redis.call('PEXPIRETIME', index) < tonumber(deadline) then redis.call('PEXPIREAT', index, deadline) end
+end
+`;
+
+const scripts = {
+  find: script("return { redis.call('GET', KEYS[1]), redis.call('PEXPIRETIME', KEYS[1]) }"),
+
+  enter: script(`${enter} enter(KEYS[1], ARGV[1], ARGV[2])`),
+
+  /** Of session and index, with data, expiry, token and deadline. */
+  commit: script(`${enter}
+    enter(KEYS[2], ARGV[3], ARGV[4])
+    redis.call('SET', KEYS[1], ARGV[1], 'PXAT', ARGV[2])`),
+
+  /** The same with the expected data before; nothing else to delete. */
+  replace: script(`${enter}
+    local stored = redis.call('GET', KEYS[1])
+    if not stored then return 0 end
+    if stored ~= ARGV[1] then return 1 end
+    if #ARGV == 1 then
+      redis.call('DEL', KEYS[1])
+    else
+      if KEYS[2] then enter(KEYS[2], ARGV[4], ARGV[5]) end
+      redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])
+    end
+    return 2`),
+
+  /**
+   * Tokens without session, and their scores. They leave the index a minute after they were found missing first: in a
+   * cluster a token is entered before its session is stored. What was entered again meanwhile has another score.
+   */
+  settle: script(`
+    local time = redis.call('TIME')
+    local now = time[1] * 1000
+    for i = 1, #ARGV, 2 do
+      local seen = tonumber(ARGV[i + 1])
+      if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i]) or 'nan') == seen then
+        if seen >= 0 then redis.call('ZADD', KEYS[1], -now, ARGV[i])
+        elseif now + seen > 60000 then redis.call('ZREM', KEYS[1], ARGV[i]) end
+      end
+    end`),
+} as const;
+
+const replaceAnswers: readonly ReplaceAnswer[] = ["missing", "conflict", "replaced"];
+
+/**
+ * A store in Redis 7 or Valkey, under the keys of SCS. Every ability of `Store`; Redis itself deletes what has expired, so
+ * `deleteExpired` finds nothing. One command each, but in a cluster two where a session has a subject. An abort signal takes
+ * commands of node-redis out of the queue that have not been sent yet; others it does not end: set a time limit on the client. The client
+ * stays open when the store is closed.
+ *
+ * ```ts
+ * const client = createClient();
+ * client.on("error", (error) => console.error(error)); // without a listener an outage ends the process
+ * await client.connect();
+ * const store = new RedisStore(client);
+ * ```
+ */
+export class RedisStore implements Store {
+  readonly #commands: Commands;
+  readonly #prefix: string;
+
+  constructor(client: AnyRedisClient, { prefix = "scs:session:" }: RedisStoreOptions = {}) {
+    this.#commands = recognise(client);
+    this.#prefix = prefix;
+  }
+
+  find(token: string, options: Partial<CallOptions> = {}): Promise<StoredSession | undefined> {
+    const key = this.#prefix + token;
+    if (!isText(token)) return Promise.resolve(undefined);
+    if (options.expiry === false) {
+      return this.#commands.send(key, ["GET", key], options).then((data) => toStored(data, never));
+    }
+    return this.#run(scripts.find, [key], [], options).then((answer) => {
+      const [data, expiry] = answer as [data: unknown, expiry: unknown];
+      return toStored(data, Number(expiry) < 0 ? never : Number(expiry));
+    });
+  }
+
+  async commit(token: string, session: SessionToStore, options?: CallOptions): Promise<void> {
+    const key = this.#keyOf(token);
+    const index = await this.#indexOf(token, session, options);
+    const [data, expiry] = toArguments(session);
+    if (index === undefined) await this.#commands.send(key, ["SET", key, data, "PXAT", expiry], options);
+    else await this.#run(scripts.commit, [key, index], [data, expiry, token, deadlineOf(session)], options);
+  }
+
+  async delete(token: string, options?: CallOptions): Promise<void> {
+    if (isText(token)) await this.#commands.send(this.#keyOf(token), ["DEL", this.#keyOf(token)], options);
+  }
+
+  async replace(
+    token: string,
+    expected: Uint8Array,
+    next: SessionToStore | undefined,
+    options?: CallOptions,
+  ): Promise<ReplaceAnswer> {
+    if (!isText(token)) return "missing";
+    const keys = [this.#keyOf(token)];
+    const parameters: Argument[] = [toBuffer(expected)];
+    if (next !== undefined) {
+      const index = await this.#indexOf(token, next, options);
+      parameters.push(...toArguments(next));
+      if (index !== undefined) {
+        keys.push(index);
+        parameters.push(token, deadlineOf(next));
+      }
+    }
+    const answer = replaceAnswers[Number(await this.#run(scripts.replace, keys, parameters, options))];
+    if (answer === undefined) throw new SessionError("store-unavailable", "Redis gave no answer to replace.");
+    return answer;
+  }
+
+  async touch(token: string, expiry: Date, options?: CallOptions): Promise<boolean> {
+    if (!isText(token)) return false;
+    const key = this.#keyOf(token);
+    return Number(await this.#commands.send(key, ["PEXPIREAT", key, String(expiry.getTime())], options)) === 1;
+  }
+
+  async *all(): AsyncGenerator<[token: string, session: StoredSession]> {
+    const pattern = `${this.#prefix.replace(/[*?[\]\\]/g, "\\$&")}*`;
+    const scan = (cursor: string): string[] => [
+      "SCAN",
+      cursor,
+      "MATCH",
+      pattern,
+      "COUNT",
+      String(pageSize),
+      "TYPE",
+      "string",
+    ];
+    const seen = new Set<string>();
+    for (const send of await this.#commands.masters()) {
+      for await (const keys of pages(send, scan)) {
+        const tokens = keys.map((key) => key.slice(this.#prefix.length)).filter((token) => !seen.has(token));
+        for (const token of tokens) seen.add(token);
+        for (const [token, stored] of await this.#findAll(tokens)) if (stored !== undefined) yield [token, stored];
+      }
+    }
+  }
+
+  async *findBySubject(subject: string): AsyncGenerator<[token: string, session: StoredSession]> {
+    if (!isText(subject)) return;
+    const index = this.#indexKeyOf(subject);
+    const scan = (cursor: string): string[] => ["ZSCAN", index, cursor, "COUNT", String(pageSize)];
+    const seen = new Set<string>();
+    const send: Send = (command) => this.#commands.send(index, command);
+    for await (const page of pages(send, scan)) {
+      const scores = new Map<string, string>();
+      for (let i = 0; i < page.length; i += 2) {
+        const [token, score] = page.slice(i, i + 2) as [string, string];
+        if (!seen.has(token)) scores.set(token, score);
+        seen.add(token);
+      }
+      const found = await this.#findAll([...scores.keys()]);
+      const missing = found
+        .filter(([, stored]) => stored === undefined)
+        .flatMap(([token]) => [token, scores.get(token) ?? ""]);
+      if (missing.length > 0) await this.#run(scripts.settle, [index], missing);
+      for (const [token, stored] of found) if (stored !== undefined) yield [token, stored];
+    }
+  }
+
+  /** Nothing: Redis deletes what has expired. */
+  deleteExpired(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
+  #findAll(tokens: readonly string[]): Promise<[token: string, stored: StoredSession | undefined][]> {
+    return Promise.all(tokens.map(async (token) => [token, await this.find(token)]));
+  }
+
+  #keyOf(token: string): string {
+    if (!isText(token)) throw notText("token");
+    return this.#prefix + token;
+  }
+
+  #indexKeyOf(subject: string): string {
+    if (!isText(subject)) throw notText("subject");
+    return `subject:${this.#prefix}${subject}`;
+  }
+
+  /**
+   * The index in which a session is to be entered by the script that stores it. In a cluster it may be on another server:
+   * then it is entered before.
+   */
+  async #indexOf(token: string, session: SessionToStore, options?: CallOptions): Promise<string | undefined> {
+    if (session.subject === undefined) return undefined;
+    const index = this.#indexKeyOf(session.subject);
+    if (!this.#commands.isCluster) return index;
+    await this.#run(scripts.enter, [index], [token, deadlineOf(session)], options);
+    return undefined;
+  }
+
+  #run(
+    { text, hash }: Script,
+    keys: readonly string[],
+    parameters: readonly Argument[],
+    options?: Partial<CallOptions>,
+  ): Promise<unknown> {
+    const [first = ""] = keys;
+    const rest = [String(keys.length), ...keys, ...parameters];
+    return this.#commands.send(first, ["EVALSHA", hash, ...rest], options).catch((error: unknown) => {
+      if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
+      return this.#commands.send(first, ["EVAL", text, ...rest], options);
+    });
+  }
+}
+
+type Argument = string | Buffer;
+
+/** The pages of a scan, as text. */
+async function* pages(send: Send, scan: (cursor: string) => string[]): AsyncGenerator<string[]> {
+  let cursor = "0";
+  do {
+    const [next, page] = (await send(scan(cursor))) as [next: unknown, page: unknown[]];
+    cursor = String(next);
+    yield page.map(String);
+  } while (cursor !== "0");
+}
+
+function toStored(data: unknown, expiry: number): StoredSession | undefined {
+  if (data === null || data === undefined) return undefined;
+  if (data instanceof Uint8Array) return { data, expiry: new Date(expiry) };
+  throw new SessionError("store-unavailable", "The client of Redis answers text; RedisStore needs bytes.");
+}
+
+function toArguments({ data, expiry }: SessionToStore): [data: Buffer, expiry: string] {
+  return [toBuffer(data), String(Math.max(1, expiry.getTime()))];
+}
+
+function deadlineOf({ expiry, deadline = expiry }: SessionToStore): string {
+  return String(Math.max(1, deadline.getTime(), expiry.getTime()));
+}
+
+function toBuffer(data: Uint8Array): Buffer {
+  return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/** Half a surrogate pair is none for UTF-8: two of them would be one key. */
+function isText(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text);
+}
+
+function notText(what: string): SessionError {
+  return new SessionError("store-unavailable", `A key of Redis cannot hold the given ${what}: it is no text.`);
+}

@@ -1,0 +1,30 @@
+// The Redis store keeps the contract with every client, on one server, with Sentinel and on a Cluster.
+import { storeContract } from "scs-session/testing";
+import { afterAll, describe, test } from "vitest";
+import { startRedisCluster } from "../servers/redis-cluster.ts";
+import { startSentinel } from "../servers/redis-sentinel.ts";
+import { addressOf } from "../servers/shared.ts";
+import { newPrefix } from "./names.ts";
+import { clusterClients, sentinelClients, serverClients, type RedisClientUnderTest } from "./redis-clients.ts";
+
+const url = await addressOf("redis");
+const clients: RedisClientUnderTest[] = [];
+if (url !== undefined) {
+  const [cluster, sentinel] = await Promise.all([startRedisCluster(), startSentinel()]);
+  afterAll(async () => {
+    await Promise.all([cluster.stop(), sentinel.stop()]);
+  });
+  clients.push(...serverClients(url), ...clusterClients(cluster), ...sentinelClients(sentinel));
+}
+
+describe.each(clients)("$name", { timeout: 60_000 }, ({ connect }) => {
+  const connected = connect();
+  afterAll(async () => (await connected).close());
+  const newStore = async () => (await connected).store(newPrefix());
+  const unreachable = async () => {
+    const { store, close } = await connect();
+    await close();
+    return store(newPrefix());
+  };
+  for (const { name, run } of storeContract(newStore, { unreachable })) test(name, run);
+});
