@@ -15,7 +15,7 @@ export class Proxy {
   readonly url: string;
   readonly port: number;
   readonly #server: Server;
-  readonly #target: { readonly host: string; readonly port: number };
+  #target: { readonly host: string; readonly port: number };
   readonly #connections = new Set<readonly [client: Socket, server: Socket]>();
   #mode: Mode = { name: "pass" };
   readonly #changes = new EventEmitter().setMaxListeners(0);
@@ -28,6 +28,13 @@ export class Proxy {
     own.host = `127.0.0.1:${this.port}`;
     this.url = own.href;
     server.on("connection", (client) => this.#connect(client));
+  }
+
+  /** Leads new connections to another server, as a failover does, and resets those that there are. */
+  leadTo(url: string): void {
+    const { hostname, port } = new URL(url);
+    this.#target = { host: hostname, port: Number(port) };
+    for (const connection of this.#connections) reset(connection);
   }
 
   /** Passes everything on, also what was held back. */
