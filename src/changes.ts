@@ -8,9 +8,17 @@ import { alike, takeIn, type Values } from "./values.ts";
 export type Operation =
   | { readonly type: "put"; readonly key: string; readonly value: unknown }
   | { readonly type: "update"; readonly key: string; readonly change: (value: unknown) => unknown }
-  | { readonly type: "pop"; readonly key: string; readonly popped: unknown; readonly once: boolean }
+  | PopOperation
   | { readonly type: "remove"; readonly key: string }
   | { readonly type: "clear" };
+
+/** A value that was handed out and removed. */
+export interface PopOperation {
+  readonly type: "pop";
+  readonly key: string;
+  readonly popped: unknown;
+  readonly once: boolean;
+}
 
 /** Everything that one commit carries out, all or nothing, in this order. */
 export class Changes {
@@ -26,9 +34,14 @@ export class Changes {
   /** Sessions that were merged into this one and end with the commit. */
   merged: Found[] = [];
 
+  /** What was popped `once` before `destroy()`: the session that is ended must still have it. */
+  taking: PopOperation[] = [];
+
   /** Drawn by the first attempt and kept for the next: how a write whose answer was lost is recognised. */
   commitId: string | undefined;
+  /** Drawn by each attempt: what an earlier one has sent may still arrive. */
   newToken: string | undefined;
+  earlierTokens: string[] = [];
 
   /** Whether there is anything to store, apart from ending the old session. */
   get saves(): boolean {
@@ -48,10 +61,14 @@ export class Changes {
 
   /** These changes and then `later` ones, as those of one commit. */
   followedBy(later: Changes): Changes {
-    if (later.destroy) return later;
+    if (later.destroy) {
+      later.taking = [...this.taken(), ...later.taking];
+      return later;
+    }
     const both = new Changes();
     const shift = this.operations.length;
     both.destroy = this.destroy;
+    both.taking = this.taking;
     both.renewal = this.renewal ?? (later.renewal && { ownFrom: later.renewal.ownFrom + shift });
     both.operations = [...this.operations, ...later.operations];
     both.deadline = later.deadline ?? this.deadline;
@@ -60,6 +77,14 @@ export class Changes {
     both.rememberMe = later.rememberMe ?? this.rememberMe;
     both.merged = [...this.merged, ...later.merged];
     return both;
+  }
+
+  /** What was popped `once`. */
+  taken(): PopOperation[] {
+    return [
+      ...this.taking,
+      ...this.operations.filter((each): each is PopOperation => each.type === "pop" && each.once),
+    ];
   }
 
   /** Notes an operation; a put of the key that was put just before replaces it. */

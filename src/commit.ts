@@ -28,9 +28,28 @@ export type Standing = { readonly stored: Found; readonly token: string } | { re
 
 /** Carries out what was asked of a session. Undefined: it was ended, and nothing new begun. May be called again after a failure. */
 export async function carryOut(work: Work, state: SessionState, changes: Changes): Promise<Standing | undefined> {
+  if (changes.newToken !== undefined) changes.earlierTokens.push(changes.newToken);
+  changes.newToken = undefined;
+  const standing = await attempt(work, state, changes);
+  for (const token of changes.earlierTokens) await forget(work, token, standing);
+  return standing;
+}
+
+/** Deletes what an earlier attempt has stored under a token that nobody was given. */
+async function forget({ records, limit }: Work, token: string, standing: Standing | undefined): Promise<void> {
+  const key = records.keyOf(token);
+  if (standing !== undefined && "stored" in standing && standing.stored.key === key) return;
+  const found = await records.find(key, limit);
+  if (found !== undefined) await records.delete(found, limit);
+}
+
+async function attempt(work: Work, state: SessionState, changes: Changes): Promise<Standing | undefined> {
   const { stored, gone, others } = state;
   if (changes.destroy) {
-    for (const found of [stored ?? gone?.marker, ...others]) await endInTurn(work, found);
+    const ended = await endInTurn(work, stored ?? gone?.marker);
+    for (const found of others) await endInTurn(work, found);
+    const had = ended?.record.values ?? {};
+    if (!changes.taking.every(({ key, popped }) => alike(valueOf(had, key), popped))) throw taken();
     return changes.saves ? create(work, state, changes) : undefined;
   }
   const standing =
@@ -39,11 +58,18 @@ export async function carryOut(work: Work, state: SessionState, changes: Changes
       : gone !== undefined
         ? await superseded(work, state, changes, undefined, gone.marker, undefined)
         : await create(work, state, changes);
-  if (changes.merged.length === 0 || "gone" in standing) return standing;
-  for (const found of changes.merged) await endInTurn(work, found);
+  if ("gone" in standing) return standing;
+  // Several live cookies of one name lead nowhere; who logs in is to be spared that from now on.
+  const rivals = others.filter((found) => !isMarker(found) && logsIn(work.records, stored, standing.stored));
+  for (const found of [...rivals, ...changes.merged]) await endInTurn(work, found);
+  if (changes.merged.length === 0) return standing;
   // That took time: the response must not hand out a token that has been ended or renewed meanwhile.
   const latest = await work.records.find(standing.stored.key, work.limit);
   return latest === undefined || isMarker(latest) ? { gone: latest } : standing;
+}
+
+function logsIn(records: Records, before: Found | undefined, after: Found): boolean {
+  return records.subjectOf(before?.record.values ?? {}) !== records.subjectOf(after.record.values);
 }
 
 /** Commits of one token queue inside a process, so that `replace` decides only between processes. */
@@ -60,30 +86,37 @@ export async function endInTurn(
   work: Work,
   found: Found | undefined,
   wanted?: (found: Found) => boolean,
-): Promise<void> {
-  if (found === undefined) return;
+): Promise<Found | undefined> {
+  if (found === undefined) return undefined;
+  let ended: Found | undefined;
   await work.turns.run(found.key, work.limit, async (latest) => {
-    await end(work, latest === undefined ? found : latest.at, wanted);
+    ended = await end(work, latest === undefined ? found : latest.at, wanted);
     return { result: undefined, latest: undefined };
   });
+  return ended;
 }
 
 /**
  * Ends a session and, through markers, every session that it was renewed into. With `wanted`, only those it answers
- * true for.
+ * true for. Answers what was ended.
  */
-export async function end(work: Work, at: Found | undefined, wanted = (_: Found): boolean => true): Promise<void> {
+export async function end(
+  work: Work,
+  at: Found | undefined,
+  wanted = (_: Found): boolean => true,
+): Promise<Found | undefined> {
   while (at !== undefined) {
     if (at.record.successor !== undefined) {
       at = await work.records.find(at.record.successor, work.limit);
     } else {
-      if (!wanted(at)) return;
+      if (!wanted(at)) return undefined;
       const answer = await work.records.delete(at, work.limit);
       if (answer === "replaced") work.publish({ type: "destroyed", session: work.records.idOf(at.key) });
-      if (answer !== "conflict") return;
+      if (answer !== "conflict") return answer === "replaced" ? at : undefined;
       at = await work.records.find(at.key, work.limit);
     }
   }
+  return undefined;
 }
 
 /** Stores a session that has no record yet. */
@@ -140,7 +173,7 @@ async function renew(
   for (let at = newest; ; at = newest) {
     if (newest === undefined || isMarker(newest)) return superseded(work, state, changes, loaded, newest, created);
     if (at !== undefined) noteConflict(work, changes, at, newest);
-    const record = revise(newest.record, changes);
+    const record = await reviseOrWithdraw(work, newest.record, changes, created);
     const written =
       created === undefined ? await records.create(key, record, limit) : await records.replace(created, record, limit);
     if (typeof written !== "object") return { gone: newest }; // revoked meanwhile
@@ -168,36 +201,62 @@ async function superseded(
   created: Found | undefined,
 ): Promise<Standing> {
   const { records, limit, publish } = work;
-  if (changes.newToken !== undefined && newest?.record.successor === records.keyOf(changes.newToken)) {
+  const successor = newest?.record.successor;
+  const tokens = changes.newToken === undefined ? changes.earlierTokens : [changes.newToken, ...changes.earlierTokens];
+  const token = tokens.find((each) => records.keyOf(each) === successor);
+  if (token !== undefined && successor !== undefined) {
     // Our own marker: the renewal was carried out, and its answer lost.
-    const stored = await records.find(newest.record.successor, limit);
-    return stored === undefined ? { gone: undefined } : { stored, token: changes.newToken };
+    if (created !== undefined && created.key !== successor) await records.delete(created, limit);
+    const stored = await records.find(successor, limit);
+    return stored === undefined ? { gone: undefined } : { stored, token };
   }
   // Whether the value is still there can no longer be told.
-  if (changes.operations.some((operation) => operation.type === "pop" && operation.once)) throw taken();
+  if (changes.taken().length > 0) {
+    if (created !== undefined) await records.delete(created, limit);
+    throw taken();
+  }
   const own = ownOperations(records, changes, loaded?.record.values ?? {});
   if (own.length === 0) {
     if (created !== undefined) await records.delete(created, limit);
     return { gone: newest };
   }
   await end(work, newest);
-  const token = (changes.newToken ??= newToken());
+  const fresh = (changes.newToken ??= newToken());
   const start = { ...blank(state), deadline: changes.deadline ?? state.home.now() + state.home.lifetime };
   const record = { ...revise(start, changes), values: apply({}, own) };
   const stored =
     created === undefined
-      ? await records.create(records.keyOf(token), record, limit)
+      ? await records.create(records.keyOf(fresh), record, limit)
       : await records.replace(created, record, limit);
   if (typeof stored !== "object") return { gone: newest };
   publish({ type: "created", session: records.idOf(stored.key) });
-  return { stored, token };
+  return { stored, token: fresh };
 }
 
-/** The operations that are a renewal's purpose: those after `renewToken()`, and all when they change the subject. */
+/**
+ * The operations that are a renewal's purpose: those after `renewToken()`, and all when they log in. Those of somebody who was
+ * logged in already are not: who has been logged out must not go on as somebody else.
+ */
 function ownOperations(records: Records, changes: Changes, loaded: Values): Changes["operations"] {
   const { operations, renewal } = changes;
-  if (records.subjectOf(apply(loaded, operations)) !== records.subjectOf(loaded)) return operations;
+  const isLogin = records.subjectOf(loaded) === undefined && records.subjectOf(apply(loaded, operations)) !== undefined;
+  if (isLogin) return operations;
   return renewal === undefined ? [] : operations.slice(renewal.ownFrom);
+}
+
+/** `revise`; when that throws, what a renewal has stored already is taken away. */
+async function reviseOrWithdraw(
+  { records, limit }: Work,
+  record: SessionRecord,
+  changes: Changes,
+  created: Found | undefined,
+): Promise<SessionRecord> {
+  try {
+    return revise(record, changes);
+  } catch (error) {
+    if (created !== undefined) await records.delete(created, limit);
+    throw error;
+  }
 }
 
 /** A record with the changes made to it. */

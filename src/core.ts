@@ -1,6 +1,7 @@
 /** What loading and storing of one manager have in common. */
 
 import { Changes } from "./changes.ts";
+import { storeError, type SessionError } from "./errors.ts";
 import type { Publish } from "./events.ts";
 import { Limits } from "./limit.ts";
 import type { ResolvedOptions } from "./options.ts";
@@ -59,6 +60,13 @@ export class Core {
       running: undefined,
       exchange: undefined,
     });
+  }
+
+  /** A fault of the store outside of a load or commit, as an error that leaks nothing; also an event. */
+  storeError(action: string, fault: unknown): SessionError {
+    const error = storeError(action, fault);
+    this.publish({ type: "store-error", error });
+    return error;
   }
 
   /** Work that closing has to wait for; `settled` is called when it has settled. */

@@ -1,6 +1,6 @@
 /** Server-side HTTP sessions for TypeScript. */
 
-export { SessionManager, type CommitResult, type ListedSession, type OfSubject } from "./manager.ts";
+export { SessionManager, type CommitResult, type ListedSession, type LoadOptions, type OfSubject } from "./manager.ts";
 export type { Session, SessionOf, SessionStatus } from "./session.ts";
 export type { SessionOptions } from "./options.ts";
 export { cookie, type CookieOptions } from "./cookie.ts";

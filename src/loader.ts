@@ -39,11 +39,11 @@ export class Loader {
     return tokens;
   }
 
-  /** The session that the tokens stand for; without tokens a new one. */
-  load(tokens: readonly OpenedToken[]): Promise<Session> {
+  /** The session that the tokens stand for; without tokens a new one. `touch`: whether that moves the idle timeout. */
+  load(tokens: readonly OpenedToken[], touch: boolean): Promise<Session> {
     const { limits, options } = this.#core;
     if (tokens.length === 0) return Promise.resolve(this.#core.session());
-    const loaded = limits.run((limit) => this.#find(tokens, limit));
+    const loaded = limits.run((limit) => this.#find(tokens, touch, limit));
     if (options.outage === "error") return loaded;
     return loaded.catch((error: unknown) => {
       if (!(error instanceof SessionError)) throw error;
@@ -66,31 +66,31 @@ export class Loader {
     return session;
   }
 
-  #find(tokens: readonly OpenedToken[], limit: Limit): Promise<Session> {
+  #find(tokens: readonly OpenedToken[], touch: boolean, limit: Limit): Promise<Session> {
     const { records } = this.#core;
     const find = (opened: OpenedToken): Promise<Found | undefined> => records.load(records.keyOf(opened.token), limit);
     const [only] = tokens;
     if (only !== undefined && tokens.length === 1) {
       return find(only).then((at) => {
-        if (at !== undefined && !isMarker(at)) return this.#take({ opened: only, at });
-        return this.#choose(at === undefined ? [] : [{ opened: only, at }]);
+        if (at !== undefined && !isMarker(at)) return this.#take({ opened: only, at }, touch);
+        return this.#choose(at === undefined ? [] : [{ opened: only, at }], touch);
       });
     }
     const candidates = tokens.map(async (opened) => {
       const at = await find(opened);
       return at === undefined ? [] : [{ opened, at }];
     });
-    return Promise.all(candidates).then((found) => this.#choose(found.flat()));
+    return Promise.all(candidates).then((found) => this.#choose(found.flat(), touch));
   }
 
   /** One live session wins; of several of one subject that with the latest deadline; of several subjects none. */
-  #choose(found: readonly Candidate[]): Session {
+  #choose(found: readonly Candidate[], touch: boolean): Session {
     const { records, publish } = this.#core;
     const live = found.filter(({ at }) => !isMarker(at)).sort((a, b) => b.at.record.deadline - a.at.record.deadline);
     const subjects = new Set(live.map(({ at }) => records.subjectOf(at.record.values)));
     if (subjects.size > 1) publish({ type: "ambiguous", sessions: live.map(({ at }) => records.idOf(at.key)) });
     const chosen = subjects.size === 1 ? live[0] : undefined;
-    const session = chosen === undefined ? this.#core.session() : this.#take(chosen);
+    const session = chosen === undefined ? this.#core.session() : this.#take(chosen, touch);
     const state = stateOf(session);
     state.others = found.filter((candidate) => candidate !== chosen).map(({ at }) => at);
     // Where there are only markers, the browser has a newer token on its way.
@@ -98,10 +98,10 @@ export class Loader {
     return session;
   }
 
-  #take({ opened, at }: Candidate): Session {
+  #take({ opened, at }: Candidate, touch: boolean): Session {
     const session = this.standingOn(at, opened.token);
     stateOf(session).stale = opened.stale;
-    this.#touch(session, at);
+    if (touch) this.#touch(session, at);
     return session;
   }
 

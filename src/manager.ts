@@ -3,7 +3,8 @@
 import { endInTurn } from "./commit.ts";
 import { storage } from "./context.ts";
 import { Core } from "./core.ts";
-import { SessionError, storeError } from "./errors.ts";
+import { Directory } from "./directory.ts";
+import { SessionError } from "./errors.ts";
 import { publisher } from "./events.ts";
 import { Exchange, type ExchangeHost } from "./exchange.ts";
 import { forbidCaching } from "./headers.ts";
@@ -12,6 +13,7 @@ import { resolveOptions, type SessionOptions } from "./options.ts";
 import { isMarker, type Found, type SubjectOf } from "./records.ts";
 import { Saver } from "./saver.ts";
 import { changesOf, stateOf, type Session, type SessionState } from "./session.ts";
+import { Sweeper } from "./sweeper.ts";
 import type { IncomingRequest, ResponseHeaders } from "./transport.ts";
 import type { DeepReadonly, KeyOf } from "./types.ts";
 import { handOut } from "./values.ts";
@@ -40,13 +42,20 @@ export interface ListedSession<Data extends object> {
   readonly values: Partial<DeepReadonly<Data>>;
 }
 
+/** How a session is loaded outside of a request. */
+export interface LoadOptions {
+  /**
+   * Whether it counts as a visit, from which the idle timeout runs anew. Loads by requests always do.
+   *
+   * @default false
+   */
+  readonly touch?: boolean;
+}
+
 /** Whose sessions: what the option `subject` answers for them. */
 export interface OfSubject {
   readonly subject: string | number | bigint;
 }
-
-/** How many expired sessions are deleted by one call of the store. */
-const sweepBatch = 1_000;
 
 /**
  * Loads and stores sessions. `Data` declares keys and values; the compiler checks them wherever a session is used.
@@ -62,11 +71,10 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   readonly #loader: Loader;
   readonly #saver: Saver;
   readonly #host: ExchangeHost;
-  readonly #hasSubjects: boolean;
+  readonly #directory: Directory;
+  readonly #sweeper: Sweeper;
   /** Under which each request carries its exchange. A WeakMap would do, but measurably burdens the garbage collector. */
   readonly #slot = Symbol("scs-session");
-  #stopSweep: (() => void) | undefined;
-  #closed = false;
 
   constructor(options: SessionOptions<Data> = {}) {
     const resolved = resolveOptions(options);
@@ -75,7 +83,8 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     this.#core = core;
     this.#loader = new Loader(core);
     this.#saver = new Saver(core);
-    this.#hasSubjects = subject !== undefined;
+    this.#directory = new Directory(core, subject !== undefined);
+    this.#sweeper = new Sweeper(core);
     this.#host = {
       transport: resolved.transport,
       blank: () => core.session(),
@@ -130,16 +139,17 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     }
     const tokens = this.#loader.recognise(this.#core.options.transport.read(request));
     if (tokens.length === 0) return this.#register(request, undefined);
-    return this.#loader.load(tokens).then((session) => this.#register(request, session));
+    return this.#loader.load(tokens, true).then((session) => this.#register(request, session));
   }
 
   /**
    * The session of a token; a new, empty one when there is no token or it is not (or no longer) known. Given several,
    * as when a browser sends two cookies of one name, up to three well-formed ones are tried.
    */
-  async load(token?: string | readonly string[]): Promise<Session<Data>> {
+  async load(token?: string | readonly string[], options: LoadOptions = {}): Promise<Session<Data>> {
     const presented = token === undefined ? [] : typeof token === "string" ? [token] : token;
-    return (await this.#loader.load(this.#loader.recognise(presented))) as unknown as Session<Data>;
+    const session = await this.#loader.load(this.#loader.recognise(presented), options.touch ?? false);
+    return session as unknown as Session<Data>;
   }
 
   /**
@@ -200,7 +210,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
    * Throws `unsupported` for a store without `all`.
    */
   async *iterate(): AsyncGenerator<Session<Data>> {
-    for await (const found of this.#everything()) {
+    for await (const found of this.#directory.all()) {
       if (isMarker(found)) continue;
       const token = this.#core.options.hashTokenInStore ? "" : found.key;
       yield this.#loader.standingOn(found, token) as unknown as Session<Data>;
@@ -215,7 +225,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
    * ```
    */
   async *list({ subject }: OfSubject): AsyncGenerator<ListedSession<Data>> {
-    for await (const found of this.#ofSubject(String(subject))) {
+    for await (const found of this.#directory.ofSubject(String(subject))) {
       if (isMarker(found)) continue;
       const { createdAt, deadline, values } = found.record;
       const shown = Object.entries(values).map(([key, value]) => [key, handOut(value)]);
@@ -244,7 +254,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     for (let ended = true; ended;) {
       ended = false;
       const listed: Found[] = [];
-      for await (const found of this.#ofSubject(subject)) listed.push(found);
+      for await (const found of this.#directory.ofSubject(subject)) listed.push(found);
       // A spared session that was renewed meanwhile is still spared.
       const successors = new Map(listed.map(({ key, record }) => [key, record.successor]));
       for (const key of spared) {
@@ -260,24 +270,17 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   }
 
   /** Deletes what has expired, in batches, and says how many. For cron jobs and serverless; servers sweep by themselves. */
-  async prune(): Promise<number> {
-    const { store } = this.#core.options;
-    let total = 0;
-    try {
-      for (let deleted = sweepBatch; deleted >= sweepBatch; total += deleted) {
-        deleted = (await store.deleteExpired?.(sweepBatch)) ?? 0;
-      }
-    } catch (error) {
-      throw this.#storeError("delete expired sessions", error);
-    }
-    return total;
+  prune(): Promise<number> {
+    return this.#sweeper.prune();
   }
 
-  /** Stops the sweep, waits for what is still being stored, and closes the store (but not the client it was given). */
+  /**
+   * Stops the sweep, waits for what is still being stored, for `storeTimeout` at most, and closes the store (but not the
+   * client it was given).
+   */
   async close(): Promise<void> {
-    this.#closed = true;
-    this.#stopSweep?.();
-    await this.#core.idle();
+    this.#sweeper.stop();
+    await this.#core.limits.run(() => this.#core.idle()).catch(() => undefined);
     await this.#core.options.store.close?.();
   }
 
@@ -292,7 +295,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   }
 
   #save(state: SessionState): Promise<void> {
-    if (this.#stopSweep === undefined) this.#startSweep();
+    this.#sweeper.start();
     return this.#saver.save(state);
   }
 
@@ -317,71 +320,11 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   #keysOf({ stored, changes, committing }: SessionState): Set<string> {
     const keys = new Set<string>();
     if (stored !== undefined) keys.add(stored.key);
-    for (const token of [changes.newToken, committing?.newToken]) {
-      if (token !== undefined) keys.add(this.#core.records.keyOf(token));
+    for (const each of [changes, committing]) {
+      for (const token of each?.earlierTokens ?? []) keys.add(this.#core.records.keyOf(token));
+      if (each?.newToken !== undefined) keys.add(this.#core.records.keyOf(each.newToken));
     }
     return keys;
-  }
-
-  /** What the store has, still valid, markers included. */
-  async *#everything(): AsyncGenerator<Found> {
-    const { store } = this.#core.options;
-    if (store.all === undefined) {
-      throw new SessionError("unsupported", "The store cannot list its sessions: it has no method `all`.");
-    }
-    yield* this.#valid(store.all());
-  }
-
-  /** What the store has of a subject, verified; markers included. */
-  async *#ofSubject(subject: string): AsyncGenerator<Found> {
-    const { options, records } = this.#core;
-    if (!this.#hasSubjects) {
-      const remedy = "for example subject: (data) => data.userId";
-      throw new SessionError("invalid-option", `list and revoke need the option subject of SessionManager, ${remedy}.`);
-    }
-    const indexed = options.store.findBySubject?.(subject);
-    for await (const found of indexed === undefined ? this.#everything() : this.#valid(indexed)) {
-      if (isMarker(found) ? indexed !== undefined : records.subjectOf(found.record.values) === subject) yield found;
-    }
-  }
-
-  async *#valid(stored: ReturnType<NonNullable<Core["options"]["store"]["all"]>>): AsyncGenerator<Found> {
-    const { records } = this.#core;
-    const reader = stored[Symbol.asyncIterator]();
-    try {
-      for (;;) {
-        const next = await this.#core.limits
-          .run(() => reader.next())
-          .catch((error: unknown) => {
-            throw this.#storeError("list sessions", error);
-          });
-        if (next.done === true) return;
-        const [key, session] = next.value;
-        const found = records.decode(key, session);
-        if (found !== undefined && records.isValid(found)) yield found;
-      }
-    } finally {
-      await reader.return?.();
-    }
-  }
-
-  #storeError(action: string, fault: unknown): SessionError {
-    const error = storeError(action, fault);
-    this.#core.publish({ type: "store-error", error });
-    return error;
-  }
-
-  #startSweep(): void {
-    const { sweepInterval, clock, store } = this.#core.options;
-    if (this.#closed || sweepInterval === undefined || store.deleteExpired === undefined) return;
-    // Processes that started together are not to sweep together.
-    const jitter = 0.9 + Math.random() / 5;
-    this.#stopSweep = clock.after(sweepInterval * jitter, () => {
-      const sweep = this.prune().catch(() => undefined);
-      this.#core.track(sweep, () => {
-        this.#startSweep();
-      });
-    });
   }
 }
 

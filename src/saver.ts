@@ -52,6 +52,8 @@ export class Saver {
         state.changes = new Changes();
       }
       const changes = state.committing;
+      // Coming after what is written now, it would set back a later deadline.
+      if (state.touched !== undefined) await state.touched;
       let standing: Standing | undefined;
       try {
         standing = await this.#core.limits.run((limit) => carryOut(this.work(limit), state, changes));

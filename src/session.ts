@@ -91,6 +91,7 @@ export class Session<Data extends object = Record<string, unknown>> {
   /** @internal */
   constructor(state: SessionState) {
     this.#state = state;
+    Object.preventExtensions(this); // `session.user = …`, as elsewhere, would be lost without a word
   }
 
   /** The value of a key, or undefined. Values are read-only. */
@@ -225,10 +226,11 @@ export class Session<Data extends object = Record<string, unknown>> {
   /** Ends the session, and every other live one whose token this request sent. What is put afterwards starts a new one. */
   destroy(): void {
     const state = this.#state;
-    const merged = this.#change().merged;
+    const before = this.#change();
     state.changes = new Changes();
     state.changes.destroy = true;
-    state.others = [...state.others, ...merged];
+    state.changes.taking = before.taken();
+    state.others = [...state.others, ...before.merged];
     state.values = copyOf({});
     state.createdAt = state.home.now();
     state.deadline = state.createdAt + state.home.lifetime;

@@ -217,6 +217,7 @@ describe("the package", () => {
       "KeyOf",
       "KeyOfType",
       "ListedSession",
+      "LoadOptions",
       "MemoryStore",
       "MemoryStoreOptions",
       "OfSubject",

@@ -282,7 +282,7 @@ describe("close", () => {
     const { token } = await sessions.commit(session);
     clock.advance("10m");
     store.holds = (method) => method === "touch";
-    await sessions.load(token);
+    await sessions.load(token, { touch: true });
     let closed = false;
     const closing = sessions.close().then(() => (closed = true));
     await settle();

@@ -1,0 +1,60 @@
+/** The sessions that the store can list. */
+
+import type { Core } from "./core.ts";
+import { SessionError } from "./errors.ts";
+import { isMarker, type Found } from "./records.ts";
+import type { StoredSession } from "./store.ts";
+
+/** The listing half of a manager. What it answers is valid, and may be a marker. */
+export class Directory {
+  readonly #core: Core;
+  readonly #hasSubjects: boolean;
+
+  constructor(core: Core, hasSubjects: boolean) {
+    this.#core = core;
+    this.#hasSubjects = hasSubjects;
+  }
+
+  /** Everything. Throws `unsupported` for a store that cannot list. */
+  async *all(): AsyncGenerator<Found> {
+    const { store } = this.#core.options;
+    if (store.all === undefined) {
+      throw new SessionError("unsupported", "The store cannot list its sessions: it has no method `all`.");
+    }
+    yield* this.#valid(store.all());
+  }
+
+  /** The sessions of a subject, verified; of stores without an index no markers. */
+  async *ofSubject(subject: string): AsyncGenerator<Found> {
+    const { options, records } = this.#core;
+    if (!this.#hasSubjects) {
+      const remedy = "for example subject: (data) => data.userId";
+      throw new SessionError("invalid-option", `list and revoke need the option subject of SessionManager, ${remedy}.`);
+    }
+    const indexed = options.store.findBySubject?.(subject);
+    for await (const found of indexed === undefined ? this.all() : this.#valid(indexed)) {
+      if (isMarker(found) ? indexed !== undefined : records.subjectOf(found.record.values) === subject) yield found;
+    }
+  }
+
+  async *#valid(stored: AsyncIterable<[key: string, session: StoredSession]>): AsyncGenerator<Found> {
+    const { records, limits } = this.#core;
+    const reader = stored[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const next = await limits
+          .run(() => reader.next())
+          .catch((error: unknown) => {
+            throw this.#core.storeError("list sessions", error);
+          });
+        if (next.done === true) return;
+        const [key, session] = next.value;
+        const found = records.decode(key, session);
+        if (found !== undefined && records.isValid(found)) yield found;
+      }
+    } finally {
+      // Not awaited: a generator that still waits for the store would let us wait, too.
+      reader.return?.().then(undefined, () => undefined);
+    }
+  }
+}
