@@ -24,7 +24,7 @@ export type MySqlStoreOptions = SqlStoreOptions;
 
 /** A pool or connection of `mysql2/promise`, or of `mariadb`. */
 export interface MySqlClient {
-  execute(text: string, parameters?: never): Promise<unknown>;
+  execute(statement: never, parameters?: never): Promise<unknown>;
 }
 
 /** A pool or connection of `mysql2` with callbacks, which has one with promises. */
@@ -59,7 +59,10 @@ function recognise(client: unknown): SqlClient {
   if (typeof promise === "function") return recognise((client as MySqlCallbackClient).promise());
   if (typeof execute === "function") {
     const mysql = client as MySqlClient;
-    return { query: async (text, parameters) => toResult(await mysql.execute(text, [...parameters] as never)) };
+    const asObjects = (sql: string): object => ({ sql, rowsAsArray: false, nestTables: false });
+    return {
+      query: async (text, given) => toResult(await mysql.execute(asObjects(text) as never, [...given] as never)),
+    };
   }
   if (typeof query === "function") return client as SqlClient;
   throw unknownClient("MySqlStore", "a pool or connection of mysql2 or mariadb");

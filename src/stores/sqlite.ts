@@ -109,7 +109,8 @@ function dialect(tableName: string): Dialect {
       const { rows } = await run(`SELECT token FROM ${table} WHERE token = ?`, [token]);
       return rows.length > 0 ? "conflict" : "missing";
     },
-    isTransient: (error) => codeOf(error).startsWith("SQLITE_BUSY"),
+    // When another process had the lock, busy_timeout has been waited for already, and all requests of this one with it.
+    isTransient: (error) => codeOf(error) === "SQLITE_BUSY_SNAPSHOT",
     isMissing: (error) => /no such (table|column)|has no column/.test(messageOf(error)),
     isMigrated: (error) => messageOf(error).includes("duplicate column name"),
   };

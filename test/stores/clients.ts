@@ -128,6 +128,11 @@ const ofMySql: Client[] = [
     connect: async () => mysqlConnection({ flags: ["-FOUND_ROWS"], timezone: "+07:00", dateStrings: true }),
   },
   {
+    name: "mysql2 with rows as arrays",
+    database: "mysql",
+    connect: async () => mysqlConnection({ rowsAsArray: true }),
+  },
+  {
     name: "mysql2 with callbacks",
     database: "mysql",
     async connect() {

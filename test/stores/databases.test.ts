@@ -270,3 +270,14 @@ test("each ability is one round trip; a conditional delete or a SQLite replace t
     expect(count()).toBe(9);
   }
 });
+
+test("a SQLite database that another process has locked is asked once: its driver has waited already, and blocks", async () => {
+  let asked = 0;
+  const run = (): never => {
+    asked++;
+    throw Object.assign(new Error("database is locked"), { code: "SQLITE_BUSY" });
+  };
+  const store = new SqliteStore({ prepare: () => ({ all: run, run }) });
+  await expect(store.commit("a", session("one"))).rejects.toThrow("database is locked");
+  expect(asked).toBe(1);
+});

@@ -43,7 +43,7 @@ function pack(): string {
   if (packed === undefined) throw new CheckFailed("npm pack named no tarball");
 
   const paths = packed.files.map(({ path }) => path);
-  const wanted = /^(dist\/.+\.(js|d\.ts)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
+  const wanted = /^(dist\/.+\.(js|d\.ts)|docs\/[a-z-]+\.md|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
   const stray = paths.filter((path) => !wanted.test(path) || /\.test\.|\.map$/.test(path));
   if (stray.length > 0) throw new CheckFailed(`files that do not belong into the tarball: ${stray.join(", ")}`);
 
