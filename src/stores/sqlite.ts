@@ -75,6 +75,7 @@ function recognise(client: unknown): SqlClient {
 function dialect(tableName: string): Dialect {
   const { table, name, schema } = quoted(tableName, '"');
   const columns = "token, data, expiry";
+  const bytes = "ifnull(?, x'')"; // node:sqlite of Node 22 makes NULL of no bytes
   return {
     migrations: [
       `CREATE TABLE IF NOT EXISTS ${table} (token TEXT PRIMARY KEY, data BLOB NOT NULL, expiry REAL NOT NULL)`,
@@ -83,7 +84,7 @@ function dialect(tableName: string): Dialect {
       `CREATE INDEX IF NOT EXISTS ${schema}"${name}_subject_idx" ON "${name}" (subject, token) WHERE subject IS NOT NULL`,
     ],
     find: `SELECT ${columns} FROM ${table} WHERE token = ?`,
-    commit: `INSERT INTO ${table} (token, data, expiry, subject) VALUES (?, ?, ?, ?)
+    commit: `INSERT INTO ${table} (token, data, expiry, subject) VALUES (?, ${bytes}, ?, ?)
     ON CONFLICT (token) DO UPDATE SET data = excluded.data, expiry = excluded.expiry, subject = excluded.subject`,
     delete: `DELETE FROM ${table} WHERE token = ?`,
     touch: `UPDATE ${table} SET expiry = ? WHERE token = ?`,
@@ -100,11 +101,11 @@ function dialect(tableName: string): Dialect {
     async replace(run, token, expected, next) {
       const { affected } =
         next === undefined
-          ? await run(`DELETE FROM ${table} WHERE token = ? AND data = ?`, [token, expected])
-          : await run(`UPDATE ${table} SET data = ?, expiry = ?, subject = ? WHERE token = ? AND data = ?`, [
-              ...[next.data, next.expiry, next.subject],
-              ...[token, expected],
-            ]);
+          ? await run(`DELETE FROM ${table} WHERE token = ? AND data = ${bytes}`, [token, expected])
+          : await run(
+              `UPDATE ${table} SET data = ${bytes}, expiry = ?, subject = ? WHERE token = ? AND data = ${bytes}`,
+              [...[next.data, next.expiry, next.subject], ...[token, expected]],
+            );
       if (affected > 0) return "replaced";
       const { rows } = await run(`SELECT token FROM ${table} WHERE token = ?`, [token]);
       return rows.length > 0 ? "conflict" : "missing";

@@ -7,7 +7,7 @@ import { startMariaDB } from "./mariadb.ts";
 import { startPostgres } from "./postgres.ts";
 import { startRedis } from "./redis.ts";
 import type { Server } from "./server.ts";
-import { isService, skippedServices, type Service } from "./services.ts";
+import { isService, skipped, type Service } from "./services.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -23,7 +23,7 @@ const start: Record<Service, () => Promise<Server>> = {
 };
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const skipped = skippedServices();
+  const left = skipped();
   const started = new Map<Service, Promise<Server>>();
   const broker = createServer((request, response) => {
     const service = (request.url ?? "").slice(1);
@@ -44,6 +44,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
     broker.closeAllConnections();
     broker.close();
     await Promise.allSettled([...started.values()].map(async (server) => (await server).stop()));
-    if (skipped.length > 0) console.log(`Skipped, as TEST_SKIP says: ${skipped.join(", ")}`);
+    if (left.length > 0) console.log(`Left out, as TEST_SKIP says: ${left.length} (${left.join(", ")})`);
   };
 }

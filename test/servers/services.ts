@@ -1,26 +1,30 @@
 /** The services that tests need, and which of them this run has from elsewhere or does without. */
 
 const services = ["redis", "postgres", "mysql"] as const;
+/** Besides the servers, the runtimes of test/runtimes can be left out: they are large. */
+const optional = [...services, "runtimes"] as const;
 
 export type Service = (typeof services)[number];
+export type Optional = (typeof optional)[number];
 
 export function isService(name: string): name is Service {
   return (services as readonly string[]).includes(name);
 }
 
-/** What the variable TEST_SKIP leaves out: names of services with commas between them. Unknown names throw. */
-export function skippedServices(): Service[] {
+/** What the variable TEST_SKIP leaves out: names with commas between them. Unknown names throw. */
+export function skipped(): Optional[] {
   const names = (process.env["TEST_SKIP"] ?? "").split(",").map((name) => name.trim());
   return names
     .filter((name) => name !== "")
     .map((name) => {
-      if (isService(name)) return name;
-      throw new Error(`TEST_SKIP names "${name}"; it takes ${services.join(", ")}`);
+      const known = optional.find((each) => each === name);
+      if (known !== undefined) return known;
+      throw new Error(`TEST_SKIP names "${name}"; it takes ${optional.join(", ")}`);
     });
 }
 
-export function isSkipped(service: Service): boolean {
-  return skippedServices().includes(service);
+export function isSkipped(what: Optional): boolean {
+  return skipped().includes(what);
 }
 
 /** The address that STORE_REDIS_URL, STORE_POSTGRES_URL or STORE_MYSQL_URL gives. */

@@ -1,0 +1,173 @@
+/**
+ * What every runtime is to pass, as a program of its own: no test runner works in all of them. It is given the addresses of
+ * servers, and prints what passed and what failed.
+ */
+
+import assert from "node:assert/strict";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { loadAndSave as forFetch } from "../../src/adapters/fetch.ts";
+import { loadAndSave as forNode } from "../../src/adapters/node.ts";
+import { MemoryStore, SessionManager, type Store } from "../../src/index.ts";
+import { PostgresStore } from "../../src/stores/postgres.ts";
+import { RedisStore } from "../../src/stores/redis.ts";
+import { SqliteStore } from "../../src/stores/sqlite.ts";
+import { storeContract } from "../../src/testing/index.ts";
+
+interface Data {
+  n: number;
+  rich: unknown;
+}
+interface Case {
+  readonly name: string;
+  run(): Promise<void>;
+}
+
+const { redis, postgres } = JSON.parse(process.argv[2] ?? "{}") as { redis?: string; postgres?: string };
+const runtime = "Bun" in globalThis ? "bun" : "Deno" in globalThis ? "deno" : "node";
+
+let names = 0;
+const newName = (): string =>
+  `runtimes_${runtime}_${String(process.pid)}_${Date.now().toString(36)}_${String(++names)}`;
+const rich = { date: new Date(5), map: new Map([["a", new Set([1n])]]), bytes: Uint8Array.of(0, 255), odd: NaN };
+
+/** Plays a visitor who counts visits, over whatever answers requests. */
+async function counts(ask: (cookie: string) => Promise<Response>): Promise<void> {
+  let cookie = "";
+  for (const expected of ["1", "2", "3"]) {
+    const response = await ask(cookie);
+    assert.equal(await response.text(), expected);
+    const [set] = response.headers.getSetCookie();
+    if (set !== undefined) cookie = set.split(";", 1)[0] ?? "";
+  }
+}
+
+const adapters: Case[] = [
+  {
+    name: "fetch: a session is kept, and is the current one across awaits",
+    async run() {
+      const sessions = new SessionManager<Data>({ cookie: { name: newName() } });
+      const handler = forFetch(sessions, async () => {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        const session = sessions.current();
+        session.update("n", (n = 0) => n + 1);
+        return new Response(String(session.getNumber("n")));
+      });
+      await counts(async (cookie) => handler(new Request("http://localhost/", { headers: { cookie } })));
+      await sessions.close();
+    },
+  },
+  {
+    name: "node: a session is kept, and is the current one across awaits",
+    async run() {
+      const sessions = new SessionManager<Data>({ cookie: { name: newName() } });
+      const handler: RequestListener = forNode(sessions, async (_request, response) => {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        const session = sessions.current();
+        session.update("n", (n = 0) => n + 1);
+        response.write(String(session.getNumber("n")));
+        response.end();
+      });
+      const server = createServer(handler);
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      const { port } = server.address() as AddressInfo;
+      try {
+        await counts((cookie) => fetch(`http://127.0.0.1:${String(port)}/`, { headers: { cookie } }));
+      } finally {
+        server.close();
+        server.closeAllConnections();
+        await sessions.close();
+      }
+    },
+  },
+  {
+    name: "values come back as they were put",
+    async run() {
+      const sessions = new SessionManager<Data>({ cookie: { name: newName() }, secrets: ["s".repeat(32)] });
+      const session = await sessions.load();
+      session.put("rich", rich);
+      const { token } = await sessions.commit(session);
+      assert.deepEqual((await sessions.load(token)).get("rich"), rich);
+      await sessions.close();
+    },
+  },
+];
+
+const ending: (() => unknown)[] = [];
+const contract = (name: string, make: () => Store | Promise<Store>): Case[] =>
+  storeContract(make).map((each) => ({ name: `${name}: ${each.name}`, run: () => each.run() }));
+
+/** The databases of SQLite that this runtime has. */
+async function sqlite(): Promise<Case[]> {
+  const cases: Case[] = [];
+  const offer = async (module: string, name: string): Promise<void> => {
+    const loaded = (await import(module).catch(() => undefined)) as Record<string, unknown> | undefined;
+    if (loaded === undefined) return;
+    const Database = (loaded[name] ?? loaded["default"]) as new (
+      file: string,
+    ) => ConstructorParameters<typeof SqliteStore>[0];
+    cases.push(
+      ...contract(module, async () => {
+        const store = new SqliteStore(new Database(":memory:"));
+        await store.migrate();
+        return store;
+      }),
+    );
+  };
+  if (runtime === "bun") await offer("bun:sqlite", "Database");
+  else await offer("node:sqlite", "DatabaseSync");
+  if (runtime === "node") await offer("better-sqlite3", "default");
+  return cases;
+}
+
+async function servers(): Promise<Case[]> {
+  const cases: Case[] = [];
+  if (redis !== undefined) {
+    const { createClient } = await import("redis");
+    const client = createClient({ url: redis });
+    await client.connect();
+    ending.push(() => client.destroy());
+    cases.push(...contract("redis", () => new RedisStore(client, { prefix: `${newName()}:` })));
+  }
+  if (postgres !== undefined && runtime === "bun") {
+    const { SQL } = (globalThis as unknown as { Bun: { SQL: new (url: string) => BunSql } }).Bun;
+    const client = new SQL(postgres);
+    const tables: string[] = [];
+    ending.push(async () => {
+      for (const table of tables) await client.unsafe(`DROP TABLE ${table}`);
+      await client.close();
+    });
+    cases.push(
+      ...contract("Bun.sql", async () => {
+        const table = newName();
+        tables.push(table);
+        const store = new PostgresStore(client, { table });
+        await store.migrate();
+        return store;
+      }),
+    );
+  }
+  return cases;
+}
+interface BunSql {
+  unsafe(text: string): Promise<unknown[]>;
+  close(): Promise<void>;
+}
+
+const passed: string[] = [];
+const failed: string[] = [];
+for (const { name, run } of [
+  ...adapters,
+  ...contract("MemoryStore", () => new MemoryStore()),
+  ...(await sqlite()),
+  ...(await servers()),
+]) {
+  try {
+    await run();
+    passed.push(name);
+  } catch (error) {
+    failed.push(`${name}: ${String(error)}`);
+  }
+}
+for (const end of ending) await end();
+console.log(JSON.stringify({ passed, failed }));
