@@ -3,7 +3,9 @@
 import type { Core } from "./core.ts";
 
 /** How many are deleted by one call of the store. */
-const batchSize = 1_000;
+const batchSize = 100;
+/** How much longer than a batch the pause after it is: requests use the same store, and drivers that block the same thread. */
+const pauseFactor = 4;
 
 /** The sweeping half of a manager. */
 export class Sweeper {
@@ -47,8 +49,13 @@ export class Sweeper {
     const { store } = this.#core.options;
     let total = 0;
     try {
-      for (let deleted = batchSize; deleted >= batchSize; total += deleted) {
-        deleted = await run(async () => (await store.deleteExpired?.(batchSize)) ?? 0);
+      for (;;) {
+        const start = performance.now();
+        const deleted = await run(async () => (await store.deleteExpired?.(batchSize)) ?? 0);
+        total += deleted;
+        if (deleted < batchSize || this.#stopped) break;
+        const pause = pauseFactor * (performance.now() - start);
+        await new Promise((resolve) => setTimeout(resolve, pause));
       }
     } catch (error) {
       throw this.#core.storeError("delete expired sessions", error);

@@ -39,6 +39,8 @@ export class MemoryStore implements Store {
   readonly #entries = new Map<string, Entry>();
   readonly #anonymous = new Set<string>();
   readonly #bySubject = new Map<string, Set<string>>();
+  /** Where the next batch of a sweep goes on. */
+  #sweep: MapIterator<[string, Entry]> | undefined;
 
   constructor(options: MemoryStoreOptions = {}) {
     const { maxSessions = Infinity } = options;
@@ -94,11 +96,20 @@ export class MemoryStore implements Store {
 
   async deleteExpired(limit: number): Promise<number> {
     const now = this.#clock.now();
+    let fromStart = this.#sweep === undefined;
     let seen = 0;
     let deleted = 0;
-    for (const [token, entry] of this.#entries) {
-      if (deleted >= limit) break;
-      if (entry.expiry <= now) {
+    while (deleted < limit) {
+      this.#sweep ??= this.#entries.entries();
+      const next = this.#sweep.next();
+      if (next.done === true) {
+        this.#sweep = undefined;
+        if (fromStart) break;
+        fromStart = true;
+        continue;
+      }
+      const [token, { expiry }] = next.value;
+      if (expiry <= now) {
         this.#remove(token);
         deleted++;
       }
