@@ -196,7 +196,7 @@ describe.each(backends)("two processes on $kind", { timeout: 60_000 }, (backend)
       const reads = 1_200;
       for (let i = 0; i < reads; i++) {
         clock.advance("1s");
-        const session = await sessions.load(token);
+        const session = await sessions.load(token, { touch: true });
         expect(session.get("n")).toBe(1);
         await sessions.commit(session);
       }
