@@ -31,6 +31,8 @@ export class Changes {
   /** Set by merging: the later deadline counts. */
   earliestDeadline: number | undefined;
   rememberMe: boolean | undefined;
+  /** Stores the session even if nothing is in it: the client is to have a token. */
+  issue = false;
   /** Sessions that were merged into this one and end with the commit. */
   merged: Found[] = [];
 
@@ -51,6 +53,7 @@ export class Changes {
       this.deadline !== undefined ||
       this.earliestDeadline !== undefined ||
       this.rememberMe !== undefined ||
+      this.issue ||
       this.merged.length > 0
     );
   }
@@ -75,6 +78,7 @@ export class Changes {
     both.earliestDeadline =
       later.deadline === undefined ? (later.earliestDeadline ?? this.earliestDeadline) : undefined;
     both.rememberMe = later.rememberMe ?? this.rememberMe;
+    both.issue = this.issue || later.issue;
     both.merged = [...this.merged, ...later.merged];
     return both;
   }

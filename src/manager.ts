@@ -284,10 +284,17 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     await this.#core.options.store.close?.();
   }
 
-  #register(request: IncomingRequest, session: Session | undefined): Exchange {
+  #register(request: IncomingRequest, found: Session | undefined): Exchange {
+    let session = found;
+    if (this.#core.options.alwaysIssueToken) this.#issueToken((session ??= this.#core.session()));
     const exchange = new Exchange(this.#host, request, session);
     for (const key of request.keys) (key as Carrier)[this.#slot] = exchange;
     return exchange;
+  }
+
+  #issueToken(session: Session): void {
+    const { stored, gone, available, changes } = stateOf(session);
+    if (stored === undefined && gone === undefined && available) changes.issue = true;
   }
 
   #exchangeOf(key: object): Exchange | undefined {

@@ -67,6 +67,13 @@ export interface SessionOptions<Data extends object = Record<string, unknown>> {
    */
   readonly allowUnsigned?: boolean;
   /**
+   * Whether a visitor gets a stored session and its token with the first response, even if nothing is put. Mind consent rules
+   * (ASVS 5.0, 7.6.2), and that every robot gets one, too.
+   *
+   * @default false
+   */
+  readonly alwaysIssueToken?: boolean;
+  /**
    * How long a request waits for the store: once for the load, once for a commit.
    *
    * @default "5s"
@@ -112,6 +119,7 @@ export const defaults: Required<
   hashTokenInStore: true,
   secrets: [],
   allowUnsigned: false,
+  alwaysIssueToken: false,
   storeTimeout: "5s",
   outage: "error",
   onGone: "drop",
@@ -129,6 +137,7 @@ export interface ResolvedOptions {
   readonly codec: Codec;
   readonly hashTokenInStore: boolean;
   readonly framing: TokenFraming;
+  readonly alwaysIssueToken: boolean;
   readonly storeTimeout: number;
   readonly outage: "error" | "anonymous";
   readonly onGone: "drop" | "error";
@@ -141,7 +150,16 @@ export interface ResolvedOptions {
 export function resolveOptions(given: SessionOptions<never>): ResolvedOptions {
   checkShapes(given);
   const options = { ...defaults, ...withoutUndefined(given) };
-  const { hashTokenInStore, maxBytes, outage, onGone, secrets, allowUnsigned, clock = systemClock } = options;
+  const {
+    hashTokenInStore,
+    maxBytes,
+    outage,
+    onGone,
+    secrets,
+    allowUnsigned,
+    alwaysIssueToken,
+    clock = systemClock,
+  } = options;
   const duration = (name: "lifetime" | "idleTimeout" | "touchInterval" | "storeTimeout"): number | undefined =>
     options[name] === undefined ? undefined : milliseconds(options[name], name);
 
@@ -176,6 +194,7 @@ export function resolveOptions(given: SessionOptions<never>): ResolvedOptions {
     codec: options.codec ?? defaultCodec,
     hashTokenInStore,
     framing: secrets.length === 0 ? unsigned : signed([...secrets], allowUnsigned),
+    alwaysIssueToken,
     storeTimeout: milliseconds(options.storeTimeout, "storeTimeout"),
     outage,
     onGone,
@@ -193,7 +212,7 @@ function checkShapes(given: SessionOptions<never>): void {
     if (!known.has(name)) refuse(`${name} is no option of SessionManager. Is it misspelt?`);
   }
   const { maxBytes = 1, outage, onGone, secrets = [], subject } = given;
-  for (const name of ["hashTokenInStore", "allowUnsigned"] as const) {
+  for (const name of ["hashTokenInStore", "allowUnsigned", "alwaysIssueToken"] as const) {
     if (!["boolean", "undefined"].includes(typeof given[name])) refuse(`${name} must be true or false.`);
   }
   if (!["function", "undefined"].includes(typeof subject)) {

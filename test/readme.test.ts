@@ -26,6 +26,7 @@ const samples = writeSamples({
   "src/stores/redis.ts": `import { createClient } from "redis";\nimport { RedisStore } from "scs-session/redis";\n`,
   "src/stores/sqlite.ts": `import Database from "libsql";\nimport { SqliteStore } from "scs-session/sqlite";\n`,
   "src/testing/sign-in.ts": `${anySessions}import { signIn } from "scs-session/testing";\ndeclare const url: string;\n`,
+  "src/testing/adapter-contract/index.ts": `import { test } from "node:test";\nimport { adapterContract, type ContractApp, type ContractServer } from "scs-session/testing";\ndeclare const serve: (app: ContractApp) => Promise<ContractServer>;\n`,
   "src/testing/store-contract/index.ts": `import { test } from "node:test";\nimport { MemoryStore } from "scs-session";\nimport { storeContract } from "scs-session/testing";\n`,
 });
 

@@ -25,23 +25,31 @@ export interface PropertyOptions<Request> extends AdapterOptions<Request> {
   readonly property?: string | undefined;
 }
 
+/** How a framework sees a request. */
+export interface View {
+  /** Its own context, under which `sessions.of` finds the session as well. Undefined: it has none but Node's request. */
+  readonly context?: object;
+  readonly property?: string | undefined;
+  readonly isSecure: () => boolean;
+}
+
 /** Serves one request: loads its session, runs the handler, holds the response. */
 export function serve<T>(
   manager: AnyManager,
   request: IncomingMessage,
   response: ServerResponse,
-  { property, isSecure }: { readonly property?: string | undefined; readonly isSecure: () => boolean },
+  { context, property, isSecure }: View,
   handle: () => T,
   fail: Fail,
 ): T | Promise<T | undefined> {
-  const incoming = new NodeRequest(request, isSecure);
+  const incoming = new NodeRequest(request, context, isSecure);
   const start = (exchange: Exchange): T => {
     if (exchange.request !== incoming) return handle();
     const driver = new NodeDriver(exchange, response, fail);
     exchange.driver = driver;
     if (exchange.inUse) driver.onFirstUse();
     if (property !== undefined) {
-      Object.defineProperty(request, property, { get: () => exchange.session, configurable: true });
+      Object.defineProperty(context ?? request, property, { get: () => exchange.session, configurable: true });
     }
     if (request.method !== "GET" && request.method !== "HEAD") bindEvents(request, exchange);
     return exchange.run(handle);
@@ -55,16 +63,18 @@ export function serve<T>(
 }
 
 class NodeRequest implements IncomingRequest {
+  readonly #request: IncomingMessage;
   readonly isSecure: () => boolean;
-  readonly keys: readonly [IncomingMessage];
+  readonly keys: readonly object[];
 
-  constructor(request: IncomingMessage, isSecure: () => boolean) {
+  constructor(request: IncomingMessage, context: object | undefined, isSecure: () => boolean) {
+    this.#request = request;
     this.isSecure = isSecure;
-    this.keys = [request];
+    this.keys = context === undefined ? [request] : [context, request];
   }
 
   header(name: string): string | undefined {
-    const value = this.keys[0].headers[name];
+    const value = this.#request.headers[name];
     return Array.isArray(value) ? value.join(", ") : value;
   }
 }

@@ -1,6 +1,7 @@
 /** The cases of find, commit and delete. */
 
-import { bytes, forEach, inMs, newKey, same, sameSession, session, succeeds, textAt, type Case } from "./tools.ts";
+import { same } from "../check.ts";
+import { bytes, forEach, inMs, newKey, sameSession, session, succeeds, textAt, type Case } from "./tools.ts";
 
 /** Keys that the manager never makes, but that a store must not take for another. */
 const hostile = [

@@ -1,7 +1,8 @@
 /** What a store does when nobody waits any more, or its server is gone. */
 
 import type { CallOptions, Store } from "../../store.ts";
-import { inMs, newKey, same, session, succeeds, textAt, type Case } from "./tools.ts";
+import { same } from "../check.ts";
+import { inMs, newKey, session, succeeds, textAt, type Case } from "./tools.ts";
 
 type Call = (store: Store, key: string, options?: CallOptions) => Promise<unknown> | undefined;
 

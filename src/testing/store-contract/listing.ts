@@ -1,5 +1,6 @@
 /** The cases of all, findBySubject and deleteExpired. */
 
+import { same } from "../check.ts";
 import {
   bytes,
   forEach,
@@ -7,7 +8,6 @@ import {
   keysOf,
   newKey,
   newKeys,
-  same,
   sameSession,
   session,
   succeeds,

@@ -1,6 +1,7 @@
 /** The cases of replace and touch, which change a session only as it was found. */
 
-import { bytes, inMs, newKey, newKeys, same, sameSession, session, textAt, type Case } from "./tools.ts";
+import { same } from "../check.ts";
+import { bytes, inMs, newKey, newKeys, sameSession, session, textAt, type Case } from "./tools.ts";
 
 /** What the guarantees against lost updates and resurrection stand on. */
 export const replacing: readonly Case[] = [

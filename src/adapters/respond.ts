@@ -1,0 +1,91 @@
+/** What the adapters of fetch's Request and Response share: the response is handed on once the session is stored. */
+
+import type { Exchange } from "../exchange.ts";
+import type { IncomingRequest } from "../transport.ts";
+import type { AnyManager } from "./serve.ts";
+
+/** One request, as its adapter sees it. */
+export interface Answering {
+  readonly incoming: IncomingRequest;
+  readonly signal: AbortSignal;
+  /** Runs the handler. */
+  handle(): Response | Promise<Response>;
+  /** The response to a session that cannot be loaded or stored; may throw to leave it to the framework. */
+  fail(error: unknown): Response | Promise<Response>;
+}
+
+/** Loads the session, runs the handler, stores the session, and then hands the response on. */
+export async function respond(manager: AnyManager, answering: Answering): Promise<Response> {
+  const { incoming, signal } = answering;
+  let exchange: Exchange;
+  try {
+    exchange = await manager.open(incoming);
+  } catch (error) {
+    return answering.fail(error);
+  }
+  if (exchange.request !== incoming) return answering.handle();
+  let isOver = false;
+  exchange.driver = {
+    isOver: () => isOver,
+    onDestroy() {
+      const close = (): void => void exchange.close().catch(() => undefined);
+      if (signal.aborted) queueMicrotask(close);
+      else signal.addEventListener("abort", close, { once: true });
+    },
+  };
+  let response: Response;
+  try {
+    response = await exchange.run(() => answering.handle());
+  } catch (error) {
+    isOver = true;
+    await exchange.close().catch(() => undefined);
+    throw error;
+  }
+  isOver = true;
+  exchange.seal();
+  if (!exchange.inUse) return response;
+  const stored = storedFor(incoming.keys[0] ?? incoming);
+  try {
+    if (exchange.needsCommit) await exchange.commit();
+  } catch (error) {
+    // Nobody reads the handler's body any more.
+    response.body?.cancel().catch(() => undefined);
+    // The sessions of other managers inside of this one are stored; their headers were on the response that is not sent.
+    return withHeaders(await answering.fail(error), [...stored, exchange]);
+  }
+  stored.push(exchange);
+  return withHeaders(response, [exchange]);
+}
+
+/** The exchanges of a request that are stored: one for each manager. */
+const storedExchanges = new WeakMap<object, Exchange[]>();
+
+function storedFor(request: object): Exchange[] {
+  let stored = storedExchanges.get(request);
+  if (stored === undefined) storedExchanges.set(request, (stored = []));
+  return stored;
+}
+
+/** A Request, as the core reads it. `context`: the framework's own, under which `sessions.of` finds the session as well. */
+export function incomingRequest(request: Request, context?: object): IncomingRequest {
+  return {
+    header: (name) => request.headers.get(name) ?? undefined,
+    isSecure: () => request.url.startsWith("https:"),
+    keys: context === undefined ? [request] : [context, request],
+  };
+}
+
+/** A copy with the headers of the sessions: the handler may hand out the same Response to others. */
+function withHeaders(response: Response, exchanges: readonly Exchange[]): Response {
+  const speaking = exchanges.filter(({ hasHeaders }) => hasHeaders);
+  if (speaking.length === 0 || isUpgrade(response)) return response;
+  const headers = new Headers(response.headers);
+  for (const exchange of speaking) exchange.writeHeaders(headers);
+  const { status, statusText } = response;
+  return new Response(response.body, { status, statusText, headers });
+}
+
+/** The answer to an upgrade cannot be copied: it is the runtime's own object, or nothing at all (Bun). */
+function isUpgrade(response: Response | undefined): boolean {
+  return response === undefined || response.status < 200;
+}
