@@ -1,8 +1,7 @@
 /** What every example is tested with: it is started by its one command, and a browser logs in and out. */
 
-import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished } from "vitest";
@@ -18,12 +17,36 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Installs the packages of an example that has some of its own, from its lock file. The library itself has to be built. */
-export function install(folder: string): void {
+/** The time of the newest file below a folder; 0 when there is none. */
+function newest(folder: string): number {
+  if (!existsSync(folder)) return 0;
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  return Math.max(0, ...files.map((file) => statSync(`${folder}/${file}`).mtimeMs));
+}
+
+/** Builds the library if its sources are newer. Several test files may ask for that at once. */
+async function build(): Promise<void> {
+  const lock = `${root}node_modules/.scs-session-build`;
+  while (existsSync(lock) && Date.now() - statSync(lock).mtimeMs < 60_000) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  if (newest(`${root}dist`) > newest(`${root}src`)) return;
+  mkdirSync(lock, { recursive: true });
+  try {
+    execFileSync("npm", ["run", "build"], { cwd: root, stdio: "pipe" });
+  } finally {
+    rmSync(lock, { recursive: true });
+  }
+}
+
+/** Installs the packages of an example that has some of its own, from its lock file, and the library as it is now. */
+export async function install(folder: string): Promise<void> {
+  await build();
   const cwd = `${root}examples/${folder}`;
-  if (!existsSync(`${root}dist/index.js`)) execFileSync("npm", ["run", "build"], { cwd: root, stdio: "inherit" });
-  if (existsSync(`${cwd}/node_modules/.package-lock.json`)) return;
-  execFileSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd, stdio: "inherit" });
+  if (!existsSync(`${cwd}/node_modules/.package-lock.json`)) {
+    execFileSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd, stdio: "pipe" });
+  }
+  cpSync(`${root}dist`, `${cwd}/node_modules/scs-session/dist`, { recursive: true });
 }
 
 /**
