@@ -86,7 +86,7 @@ export async function drive(url: string): Promise<void> {
     const headers = { origin: url, ...(cookie === "" ? {} : { cookie }), ...(init.headers as Record<string, string>) };
     const response = await fetch(url + path, { redirect: "manual", ...init, headers });
     const [line] = response.headers.getSetCookie().filter((each) => each.startsWith("session="));
-    if (line !== undefined) cookie = /^session=;/.test(line) ? "" : line.split(";", 1)[0]!;
+    if (line !== undefined) cookie = line.startsWith("session=;") ? "" : line.split(";", 1)[0]!;
     return response;
   };
   const post = (path: string, form: Record<string, string> = {}): Promise<Response> =>

@@ -1,8 +1,8 @@
 /** The services that tests need, and which of them this run has from elsewhere or does without. */
 
 const services = ["redis", "postgres", "mysql"] as const;
-/** Besides the servers, the runtimes of test/runtimes can be left out: they are large. */
-const optional = [...services, "runtimes"] as const;
+/** Besides the servers, what is large can be left out: other runtimes, the examples with packages of their own, a browser. */
+const optional = [...services, "runtimes", "examples", "browser"] as const;
 
 export type Service = (typeof services)[number];
 export type Optional = (typeof optional)[number];
