@@ -20,6 +20,13 @@ export interface PopOperation {
   readonly once: boolean;
 }
 
+/** A session that is merged into another one. */
+export interface Merged {
+  readonly found: Found;
+  /** Undefined: all that it has. */
+  readonly keys: readonly string[] | undefined;
+}
+
 /** Everything that one commit carries out, all or nothing, in this order. */
 export class Changes {
   /** Ends the stored session first; the rest makes a new one. */
@@ -34,7 +41,7 @@ export class Changes {
   /** Stores the session even if nothing is in it: the client is to have a token. */
   issue = false;
   /** Sessions that were merged into this one and end with the commit. */
-  merged: Found[] = [];
+  merged: Merged[] = [];
 
   /** What was popped `once` before `destroy()`: the session that is ended must still have it. */
   taking: PopOperation[] = [];

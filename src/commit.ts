@@ -4,7 +4,7 @@
  * interleaving by test/commit-model.test.ts; extend the model before you change one.
  */
 
-import { apply, taken, type Changes } from "./changes.ts";
+import { apply, Changes, taken, type Merged } from "./changes.ts";
 import type { SessionRecord } from "./codec.ts";
 import type { Publish } from "./events.ts";
 import type { Limit } from "./limit.ts";
@@ -32,7 +32,17 @@ export async function carryOut(work: Work, state: SessionState, changes: Changes
   changes.newToken = undefined;
   const standing = await attempt(work, state, changes);
   for (const token of changes.earlierTokens) await forget(work, token, standing);
-  return standing;
+  return changes.earlierTokens.length > 0 ? stillThere(work, standing) : standing;
+}
+
+/**
+ * What was stored, if it is still there: after further calls of the store the response must not hand out a token that has
+ * been ended or renewed meanwhile.
+ */
+async function stillThere({ records, limit }: Work, standing: Standing | undefined): Promise<Standing | undefined> {
+  if (standing === undefined || "gone" in standing) return standing;
+  const latest = await records.find(standing.stored.key, limit);
+  return latest === undefined || isMarker(latest) ? { gone: latest } : standing;
 }
 
 /** Deletes what an earlier attempt has stored under a token that nobody was given. */
@@ -50,9 +60,10 @@ async function attempt(work: Work, state: SessionState, changes: Changes): Promi
     for (const found of others) await endInTurn(work, found);
     const had = ended?.record.values ?? {};
     if (!changes.taking.every(({ key, popped }) => alike(valueOf(had, key), popped))) throw taken();
+    changes.taking = []; // another attempt would look for them in what is ended
     return changes.saves ? create(work, state, changes) : undefined;
   }
-  const standing =
+  let standing =
     stored !== undefined
       ? await saveInTurn(work, state, changes, stored)
       : gone !== undefined
@@ -60,16 +71,56 @@ async function attempt(work: Work, state: SessionState, changes: Changes): Promi
         : await create(work, state, changes);
   if ("gone" in standing) return standing;
   // Several live cookies of one name lead nowhere; who logs in is to be spared that from now on.
-  const rivals = others.filter((found) => !isMarker(found) && logsIn(work.records, stored, standing.stored));
-  for (const found of [...rivals, ...changes.merged]) await endInTurn(work, found);
-  if (changes.merged.length === 0) return standing;
-  // That took time: the response must not hand out a token that has been ended or renewed meanwhile.
-  const latest = await work.records.find(standing.stored.key, work.limit);
-  return latest === undefined || isMarker(latest) ? { gone: latest } : standing;
+  const hasLogin = isOfAnother(work.records, stored?.record, standing.stored.record);
+  const rivals = others.filter((found) => hasLogin && !isMarker(found));
+  for (const found of rivals) await endInTurn(work, found);
+  for (const merged of changes.merged) {
+    standing = await absorb(work, state, changes, standing, merged);
+    if ("gone" in standing) return standing;
+  }
+  return rivals.length + changes.merged.length > 0 ? stillThere(work, standing) : standing;
 }
 
-function logsIn(records: Records, before: Found | undefined, after: Found): boolean {
-  return records.subjectOf(before?.record.values ?? {}) !== records.subjectOf(after.record.values);
+/**
+ * Ends a session whose values this one has taken over; what another request has put into it since is taken over first.
+ * (Ended before the values are stored here, it would lose them all if that fails.)
+ */
+async function absorb(
+  work: Work,
+  state: SessionState,
+  changes: Changes,
+  before: { readonly stored: Found; readonly token: string },
+  { found, keys }: Merged,
+): Promise<Standing> {
+  let standing: Standing = before;
+  for (let at = found; ;) {
+    const answer = await work.records.delete(at, work.limit);
+    if (answer === "replaced") work.publish({ type: "destroyed", session: work.records.idOf(at.key) });
+    let newest = answer === "conflict" ? await work.records.find(at.key, work.limit) : undefined;
+    // Renewed meanwhile: what it was renewed into holds the same values, or newer ones.
+    for (const seen = new Set<string>(); newest?.record.successor !== undefined && !seen.has(newest.key);) {
+      seen.add(newest.key);
+      newest = await work.records.find(newest.record.successor, work.limit);
+    }
+    if (newest === undefined || isMarker(newest)) return standing;
+    const late = new Changes();
+    const { values } = newest.record;
+    for (const key of keys ?? Object.keys(values)) {
+      if (!Object.hasOwn(values, key) || alike(valueOf(at.record.values, key), values[key])) continue;
+      late.operations.push({ type: "put", key, value: values[key] });
+    }
+    changes.operations.push(...late.operations); // for another attempt
+    if (late.operations.length > 0) {
+      standing = await saveInTurn(work, { ...state, token: standing.token }, late, standing.stored);
+      if ("gone" in standing) return standing;
+    }
+    at = newest;
+  }
+}
+
+/** Whether the subject has changed: a login, a logout, a switch of user. */
+function isOfAnother(records: Records, before: SessionRecord | undefined, after: SessionRecord): boolean {
+  return records.subjectOf(before?.values ?? {}) !== records.subjectOf(after.values);
 }
 
 /** Commits of one token queue inside a process, so that `replace` decides only between processes. */
@@ -105,8 +156,10 @@ export async function end(
   at: Found | undefined,
   wanted = (_: Found): boolean => true,
 ): Promise<Found | undefined> {
-  while (at !== undefined) {
+  const seen = new Set<string>();
+  while (at !== undefined && !seen.has(at.key)) {
     if (at.record.successor !== undefined) {
+      seen.add(at.key); // a chain that bites its own tail was made by no renewal
       at = await work.records.find(at.record.successor, work.limit);
     } else {
       if (!wanted(at)) return undefined;
@@ -145,7 +198,7 @@ async function save(
     noteConflict(work, changes, at, newest);
     at = newest;
     const record = revise(at.record, changes);
-    if (changes.renewal !== undefined || records.subjectOf(record.values) !== records.subjectOf(at.record.values)) {
+    if (changes.renewal !== undefined || (!state.unattended && isOfAnother(records, at.record, record))) {
       return renew(work, state, changes, loaded, at);
     }
     const answer = await records.replace(at, record, limit);

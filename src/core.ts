@@ -6,7 +6,7 @@ import type { Publish } from "./events.ts";
 import { Limits } from "./limit.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { Records, type SubjectOf } from "./records.ts";
-import { Session, type SessionHome } from "./session.ts";
+import { Session, stateOf, type SessionHome } from "./session.ts";
 
 /** One for each manager. */
 export class Core {
@@ -41,6 +41,7 @@ export class Core {
     return new Session({
       home: this.home,
       token: "",
+      presented: "",
       stored: undefined,
       gone: undefined,
       others: [],
@@ -52,6 +53,7 @@ export class Core {
       changes: new Changes(),
       committing: undefined,
       available: true,
+      unattended: false,
       sealed: false,
       observed: false,
       touched: undefined,
@@ -60,6 +62,13 @@ export class Core {
       running: undefined,
       exchange: undefined,
     });
+  }
+
+  /** The session of a request whose own cannot be had: empty, and not to be changed. */
+  unavailable(): Session {
+    const session = this.session();
+    stateOf(session).available = false;
+    return session;
   }
 
   /** A fault of the store outside of a load or commit, as an error that leaks nothing; also an event. */

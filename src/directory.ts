@@ -5,7 +5,10 @@ import { SessionError } from "./errors.ts";
 import { isMarker, type Found } from "./records.ts";
 import type { StoredSession } from "./store.ts";
 
-/** The listing half of a manager. What it answers is valid, and may be a marker. */
+/**
+ * The listing half of a manager. What it answers is valid, and may be a marker. Records of a format that this version does
+ * not know are left out, with an event; `onUnknown` is told.
+ */
 export class Directory {
   readonly #core: Core;
   readonly #hasSubjects: boolean;
@@ -25,19 +28,32 @@ export class Directory {
   }
 
   /** The sessions of a subject, verified; of stores without an index no markers. */
-  async *ofSubject(subject: string): AsyncGenerator<Found> {
+  async *ofSubject(subject: string, onUnknown?: (error: SessionError) => void): AsyncGenerator<Found> {
     const { options, records } = this.#core;
     if (!this.#hasSubjects) {
       const remedy = "for example subject: (data) => data.userId";
       throw new SessionError("invalid-option", `list and revoke need the option subject of SessionManager, ${remedy}.`);
     }
     const indexed = options.store.findBySubject?.(subject);
-    for await (const found of indexed === undefined ? this.all() : this.#valid(indexed)) {
+    for await (const found of indexed === undefined ? this.all() : this.#valid(indexed, onUnknown)) {
       if (isMarker(found) ? indexed !== undefined : records.subjectOf(found.record.values) === subject) yield found;
     }
   }
 
-  async *#valid(stored: AsyncIterable<[key: string, session: StoredSession]>): AsyncGenerator<Found> {
+  #decode(key: string, session: StoredSession, onUnknown?: (error: SessionError) => void): Found | undefined {
+    try {
+      return this.#core.records.decode(key, session);
+    } catch (error) {
+      if (!(error instanceof SessionError)) throw error;
+      onUnknown?.(error);
+      return undefined;
+    }
+  }
+
+  async *#valid(
+    stored: AsyncIterable<[key: string, session: StoredSession]>,
+    onUnknown?: (error: SessionError) => void,
+  ): AsyncGenerator<Found> {
     const { records, limits } = this.#core;
     const reader = stored[Symbol.asyncIterator]();
     try {
@@ -49,7 +65,7 @@ export class Directory {
           });
         if (next.done === true) return;
         const [key, session] = next.value;
-        const found = records.decode(key, session);
+        const found = this.#decode(key, session, onUnknown);
         if (found !== undefined && records.isValid(found)) yield found;
       }
     } finally {

@@ -47,6 +47,8 @@ export class Exchange {
   #sealed = false;
   #closed = false;
   #failed = false;
+  #stored = false;
+  #isToBeEnded = false;
 
   constructor(host: ExchangeHost, request: IncomingRequest, session: Session | undefined) {
     this.host = host;
@@ -84,22 +86,26 @@ export class Exchange {
     if (this.#session !== undefined) stateOf(this.#session).sealed = true;
   }
 
-  /** Whether the response has to wait. False for a session that was only read. */
+  /** Whether the response has to wait. False for a session that was only read, and once `commit` has done its work. */
   get needsCommit(): boolean {
     const state = this.#state;
-    return (
-      state !== undefined &&
-      (!state.changes.isEmpty || state.committing !== undefined || state.touched !== undefined || state.stale)
-    );
+    if (state === undefined || this.#stored) return false;
+    const { changes, committing, touched, stale, outcome } = state;
+    return !changes.isEmpty || committing !== undefined || touched !== undefined || stale || outcome !== undefined;
   }
 
   /** Stores what was asked for. When it rejects, nothing of this session belongs into the response. */
   commit(): Promise<void> {
     if (this.#session === undefined) return Promise.resolve();
-    return this.host.commit(this.#session).catch((error: unknown) => {
-      this.#failed = true;
-      throw error;
-    });
+    return this.host.commit(this.#session).then(
+      () => {
+        this.#stored = true;
+      },
+      (error: unknown) => {
+        this.#failed = true;
+        throw error;
+      },
+    );
   }
 
   /** Whether `writeHeaders` has anything to add. */
@@ -111,7 +117,10 @@ export class Exchange {
   writeHeaders(headers: ResponseHeaders): void {
     const state = this.#state;
     if (this.#session === undefined || state === undefined) return;
-    if (!state.available || this.#failed) {
+    // What an earlier commit has stored is true though this one failed; a token that the client has it need not get again.
+    const isNews =
+      state.outcome === "cleared" || (state.outcome !== undefined && state.outcome.token !== state.presented);
+    if (!state.available || (this.#failed && !isNews)) {
       if (state.observed) headers.set("Cache-Control", "no-store");
       return;
     }
@@ -124,7 +133,8 @@ export class Exchange {
 
   /** Called by `session.destroy()`. */
   onDestroy(): void {
-    this.driver?.onDestroy();
+    if (!this.#isToBeEnded) this.driver?.onDestroy();
+    this.#isToBeEnded = true;
   }
 
   /** The response is over, or will never be. A pending destroy is carried out; nothing else is. */

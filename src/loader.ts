@@ -46,10 +46,8 @@ export class Loader {
     const loaded = limits.run((limit) => this.#find(tokens, touch, limit));
     if (options.outage === "error") return loaded;
     return loaded.catch((error: unknown) => {
-      if (!(error instanceof SessionError)) throw error;
-      const session = this.#core.session();
-      stateOf(session).available = false;
-      return session;
+      if (!(error instanceof SessionError) || error.code !== "store-unavailable") throw error;
+      return this.#core.unavailable();
     });
   }
 
@@ -58,7 +56,7 @@ export class Loader {
     const session = this.#core.session();
     const state = stateOf(session);
     state.stored = stored;
-    state.token = token;
+    state.token = state.presented = token;
     state.values = stored.record.values;
     state.deadline = stored.record.deadline;
     state.createdAt = stored.record.createdAt;

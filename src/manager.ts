@@ -12,7 +12,7 @@ import { Loader } from "./loader.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
 import { isMarker, type Found, type SubjectOf } from "./records.ts";
 import { Saver } from "./saver.ts";
-import { changesOf, stateOf, type Session, type SessionState } from "./session.ts";
+import { changesOf, isSession, stateOf, type Session, type SessionState } from "./session.ts";
 import { Sweeper } from "./sweeper.ts";
 import type { IncomingRequest, ResponseHeaders } from "./transport.ts";
 import type { DeepReadonly, KeyOf } from "./types.ts";
@@ -88,7 +88,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     this.#host = {
       transport: resolved.transport,
       blank: () => core.session(),
-      commit: (session) => this.#save(stateOf(session)),
+      commit: (session) => this.#save(stateOf(session), true),
       carryOutDestroy: (session) => this.#saver.saveDestroy(stateOf(session)),
       writeToken: (session, headers, request) => {
         this.#writeToken(stateOf(session), headers, request);
@@ -139,7 +139,14 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     }
     const tokens = this.#loader.recognise(this.#core.options.transport.read(request));
     if (tokens.length === 0) return this.#register(request, undefined);
-    return this.#loader.load(tokens, true).then((session) => this.#register(request, session));
+    return this.#loader.load(tokens, true).then(
+      (session) => this.#register(request, session),
+      (error: unknown) => {
+        // The error page may ask for it as any page does.
+        this.#register(request, this.#core.unavailable());
+        throw error;
+      },
+    );
   }
 
   /**
@@ -154,8 +161,9 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
 
   /**
    * Carries out what was asked of a session, all or nothing. Adapters do it before the first byte of the response; call it
-   * to store earlier. Costs nothing when nothing is new. Rejects with `store-unavailable`, `too-large`, `taken` or `gone`,
-   * and can then be called again. `request` tells `cookie.secure: "auto"` whether it came over HTTPS.
+   * to store earlier. Costs nothing when nothing is new, and the response one `find`, to see whether the session is still
+   * there. After `store-unavailable` and `too-large` it can be called again; after `taken` and `gone`, or when an `update`
+   * threw, what was asked is dropped, and the session can be used on. `request` tells `cookie.secure: "auto"` whether it came over HTTPS.
    */
   async commit(session: Session<Data>, request: IncomingRequest = noRequest): Promise<CommitResult> {
     const state = this.#own(session);
@@ -199,7 +207,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
         session.put(name as KeyOf<Data>, other.record.values[name] as never);
     }
     const changes = changesOf(session);
-    changes.merged.push(other);
+    changes.merged.push({ found: other, keys: options?.keys });
     changes.earliestDeadline = Math.max(changes.earliestDeadline ?? 0, other.record.deadline);
     state.deadline = Math.max(state.deadline, other.record.deadline);
     state.status = "modified";
@@ -212,8 +220,9 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   async *iterate(): AsyncGenerator<Session<Data>> {
     for await (const found of this.#directory.all()) {
       if (isMarker(found)) continue;
-      const token = this.#core.options.hashTokenInStore ? "" : found.key;
-      yield this.#loader.standingOn(found, token) as unknown as Session<Data>;
+      const session = this.#loader.standingOn(found, this.#core.options.hashTokenInStore ? "" : found.key);
+      stateOf(session).unattended = true;
+      yield session as unknown as Session<Data>;
     }
   }
 
@@ -242,7 +251,8 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   /**
    * Ends the sessions of a subject: all, the one with an `id`, or all `except` one. Goes on until none is left, also when
    * they are renewed meanwhile. Needs the option `subject`; the subject is required because ids come from clients. To end
-   * the session of this request, call `session.destroy()` instead, which also takes its cookie back.
+   * the session of this request, call `session.destroy()` instead, which also takes its cookie back. Rejects, having ended
+   * the others, when the store has a record under this subject that this version cannot read.
    */
   async revoke(whose: OfSubject & { readonly id?: string; readonly except?: Session<Data> }): Promise<void> {
     const { records, limits } = this.#core;
@@ -251,10 +261,12 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     const isWanted = ({ key, record }: Found): boolean =>
       !spared.has(key) && records.subjectOf(record.values) === subject;
 
+    let unknown: SessionError | undefined;
+    const onUnknown = (error: SessionError): void => void (unknown = error);
     for (let ended = true; ended;) {
       ended = false;
       const listed: Found[] = [];
-      for await (const found of this.#directory.ofSubject(subject)) listed.push(found);
+      for await (const found of this.#directory.ofSubject(subject, onUnknown)) listed.push(found);
       // A spared session that was renewed meanwhile is still spared.
       const successors = new Map(listed.map(({ key, record }) => [key, record.successor]));
       for (const key of spared) {
@@ -267,6 +279,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
         ended ||= !isMarker(found);
       }
     }
+    if (unknown !== undefined) throw unknown; // whose session it is cannot be told: not all may have been ended
   }
 
   /** Deletes what has expired, in batches, and says how many. For cron jobs and serverless; servers sweep by themselves. */
@@ -298,12 +311,12 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   }
 
   #exchangeOf(key: object): Exchange | undefined {
-    return (key as Carrier)[this.#slot];
+    return (key as Carrier | undefined)?.[this.#slot];
   }
 
-  #save(state: SessionState): Promise<void> {
+  #save(state: SessionState, responds = false): Promise<void> {
     this.#sweeper.start();
-    return this.#saver.save(state);
+    return this.#saver.save(state, responds);
   }
 
   #writeToken({ outcome }: SessionState, headers: ResponseHeaders, request: IncomingRequest): void {
@@ -318,6 +331,12 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   }
 
   #own(session: Session<Data>): SessionState {
+    if (!isSession(session)) {
+      throw new SessionError(
+        "no-session",
+        "This is no session; take one of sessions.of(request), load() or iterate().",
+      );
+    }
     const state = stateOf(session);
     if (state.home === this.#core.home) return state;
     throw new SessionError("no-session", "The session belongs to another SessionManager.");

@@ -63,7 +63,13 @@ export class Records {
 
   /** Whose session it is, or undefined. */
   subjectOf(values: Values): string | undefined {
-    return this.#options.subject?.(values)?.toString();
+    try {
+      return this.#options.subject?.(values)?.toString();
+    } catch (error) {
+      const threw = error instanceof Error ? error.name : typeof error;
+      const remedy = "it is asked about sessions of nobody, too: subject: (data) => data.user?.id";
+      throw new SessionError("invalid-option", `The option subject threw (${threw}); ${remedy}.`, { cause: error });
+    }
   }
 
   /** When a record that is written or touched now expires. */

@@ -24,10 +24,15 @@ export class Saver {
     return { records, publish, now: () => home.now(), turns: this.#turns, limit };
   }
 
-  /** Stores what was asked for. Commits of one session run one after the other. */
-  save(state: SessionState): Promise<void> {
-    if (state.running !== undefined) return state.running.catch(() => undefined).then(() => this.save(state));
-    const running = this.#save(state);
+  /**
+   * Stores what was asked for. Commits of one session run one after the other. `responds`: what the client was to be told by
+   * an earlier commit is looked at again, since it is only told now.
+   */
+  save(state: SessionState, responds = false): Promise<void> {
+    if (state.running !== undefined) {
+      return state.running.catch(() => undefined).then(() => this.save(state, responds));
+    }
+    const running = this.#save(state, responds);
     state.running = running;
     this.#core.track(running, () => {
       state.running = undefined;
@@ -45,30 +50,51 @@ export class Saver {
     await this.save(state);
   }
 
-  async #save(state: SessionState): Promise<void> {
+  async #save(state: SessionState, responds: boolean): Promise<void> {
+    const { limits } = this.#core;
+    const earlier = state.outcome;
     while (state.committing !== undefined || !state.changes.isEmpty) {
       if (state.committing === undefined) {
         state.committing = state.changes;
         state.changes = new Changes();
       }
       const changes = state.committing;
-      // Coming after what is written now, it would set back a later deadline.
-      if (state.touched !== undefined) await state.touched;
       let standing: Standing | undefined;
       try {
-        standing = await this.#core.limits.run((limit) => carryOut(this.work(limit), state, changes));
+        standing = await limits.run(async (limit) => {
+          // Coming after what is written now, it would set back a later deadline.
+          if (state.touched !== undefined) await state.touched;
+          return carryOut(this.work(limit), state, changes);
+        });
       } catch (error) {
-        // A write whose answer is unknown is tried again as it was; anything else the application can still amend.
-        if (!(error instanceof SessionError) || error.code !== "store-unavailable") {
-          state.changes = changes.followedBy(state.changes);
-          state.committing = undefined;
-        }
+        this.#giveUp(state, changes, error);
         throw error;
       }
       state.committing = undefined;
       this.#arrive(state, changes.destroy, standing);
     }
-    if (state.touched !== undefined || state.stale) await this.#refresh(state);
+    const isEarlier = responds && earlier !== undefined && earlier !== "cleared" && state.outcome === earlier;
+    if (state.touched !== undefined || state.stale || isEarlier) await this.#refresh(state, isEarlier);
+  }
+
+  /**
+   * A commit has failed. A write whose answer is unknown is tried again as it was, and what is too large can be amended.
+   * What another request has made impossible would fail again and again: it is dropped, but for a destroy.
+   */
+  #giveUp(state: SessionState, changes: Changes, error: unknown): void {
+    const code = error instanceof SessionError ? error.code : undefined;
+    if (code === "store-unavailable") return;
+    state.committing = undefined;
+    if (code === "too-large") {
+      state.changes = changes.followedBy(state.changes);
+      return;
+    }
+    if (changes.destroy) {
+      const destroy = new Changes();
+      destroy.destroy = true;
+      state.changes = destroy.followedBy(state.changes);
+    }
+    this.#showRecord(state);
   }
 
   /** Brings the session to where the commit has left it; what was asked since then is still to come. */
@@ -93,14 +119,24 @@ export class Saver {
     state.stored = stored;
     state.token = token;
     state.gone = undefined;
-    const { values, deadline, createdAt, rememberMe } = stored.record;
-    if (!changes.destroy) {
-      state.values = changes.operations.length === 0 ? values : apply(values, changes.operations);
-      state.deadline = changes.deadline ?? deadline;
-      state.createdAt = createdAt;
-      state.rememberMe = changes.rememberMe ?? rememberMe;
-    }
-    this.#tell(state, stored.expiry, rememberMe);
+    if (!changes.destroy) this.#showRecord(state);
+    this.#tell(state, stored.expiry, stored.record.rememberMe);
+  }
+
+  /** The session looks as it is stored, with what was asked since. */
+  #showRecord(state: SessionState): void {
+    const { stored, changes } = state;
+    if (changes.isEmpty) state.status = "unmodified";
+    const {
+      values = {},
+      deadline = state.deadline,
+      createdAt = state.createdAt,
+      rememberMe = false,
+    } = stored?.record ?? {};
+    state.values = changes.operations.length === 0 ? values : apply(values, changes.operations);
+    state.deadline = changes.deadline ?? deadline;
+    state.createdAt = createdAt;
+    state.rememberMe = changes.rememberMe ?? rememberMe;
   }
 
   #leave(state: SessionState, marker: Found | undefined): void {
@@ -118,19 +154,21 @@ export class Saver {
   }
 
   /**
-   * Gives the client its token again, since the idle timeout has moved or its signature is old. Between load and now the
-   * session may have been ended or renewed: sent then, the token would replace that of the new session.
+   * Gives the client its token, since the idle timeout has moved, its signature is old, or an earlier commit has stored it.
+   * Meanwhile the session may have been ended or renewed: sent then, the token would replace that of the new session.
    */
-  async #refresh(state: SessionState): Promise<void> {
+  async #refresh(state: SessionState, isEarlier: boolean): Promise<void> {
     const { limits, records } = this.#core;
     const { stored, touched, stale, rememberMe } = state;
     state.touched = undefined;
     state.stale = false;
-    if (stored === undefined || (!stale && !this.#isPersistent(rememberMe))) return;
-    if ((await touched) !== true && !stale) return;
-    const latest = await limits.run((limit) => records.find(stored.key, limit)).catch(() => undefined);
-    if (latest === undefined || isMarker(latest)) return;
-    this.#tell(state, latest.expiry, rememberMe);
+    const isWanted = stale || isEarlier;
+    if (stored === undefined || (!isWanted && !this.#isPersistent(rememberMe))) return;
+    if ((await touched) !== true && !isWanted) return;
+    const latest = await limits.run((limit) => records.find(stored.key, limit)).catch(() => "unknown" as const);
+    if (latest === "unknown") return;
+    if (latest !== undefined && !isMarker(latest)) this.#tell(state, latest.expiry, rememberMe);
+    else state.outcome = undefined;
   }
 
   /** The client is to be told the token; sessions of `iterate` may have none that is known. */

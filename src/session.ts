@@ -18,6 +18,8 @@ export interface SessionState {
   readonly home: SessionHome;
   /** The token of `stored`; "" where only its hash is known. */
   token: string;
+  /** The token with which it was loaded; "" for a new one. */
+  presented: string;
   /** The record it stands on; undefined for a new session and for one that is gone. */
   stored: Found | undefined;
   /** Set when it was renewed or ended by another request; `marker` is what is left of it. */
@@ -35,7 +37,9 @@ export interface SessionState {
   committing: Changes | undefined;
   /** False when the store failed at load and `outage` is "anonymous". */
   available: boolean;
-  /** Set once the first byte of the response is on its way. */
+  /** Whether it is one of `iterate`: there is no client to be told another token. */
+  unattended: boolean;
+  /** Set once the response can no longer wait for a change: it is on its way, or is to say that the commit has failed. */
   sealed: boolean;
   /** Whether the response may depend on it: something of it was read or changed. */
   observed: boolean;
@@ -68,6 +72,9 @@ type Types<Data> = {
 /** The state behind a session. */
 export let stateOf: <Data extends object>(session: Session<Data>) => SessionState;
 
+/** Whether a value is a session. */
+export let isSession: (value: unknown) => boolean;
+
 /** What is asked of a session, to be added to; throws where it cannot be changed. */
 export let changesOf: <Data extends object>(session: Session<Data>) => Changes;
 
@@ -85,6 +92,7 @@ export class Session<Data extends object = Record<string, unknown>> {
 
   static {
     stateOf = (session) => session.#state;
+    isSession = (value) => typeof value === "object" && value !== null && #state in value;
     changesOf = (session) => session.#change();
   }
 
@@ -224,13 +232,16 @@ export class Session<Data extends object = Record<string, unknown>> {
   }
 
   /** Ends the session, and every other live one whose token this request sent. What is put afterwards starts a new one. */
-  destroy(): void {
+  destroy(...none: readonly never[]): void {
+    // A callback, as express-session takes one, would never be called.
+    if (none.length > 0)
+      throw new SessionError("invalid-value", "destroy() takes no argument; it is carried out with the response.");
     const state = this.#state;
     const before = this.#change();
     state.changes = new Changes();
     state.changes.destroy = true;
     state.changes.taking = before.taken();
-    state.others = [...state.others, ...before.merged];
+    state.others = [...state.others, ...before.merged.map(({ found }) => found)];
     state.values = copyOf({});
     state.createdAt = state.home.now();
     state.deadline = state.createdAt + state.home.lifetime;
@@ -241,7 +252,10 @@ export class Session<Data extends object = Record<string, unknown>> {
 
   /** Whether the cookie outlives the browser, where `cookie.persist` is false. */
   rememberMe(on: boolean): void {
-    this.#change().rememberMe = this.#state.rememberMe = on;
+    const changes = this.#change();
+    const { stored, gone, rememberMe } = this.#state;
+    if (on === rememberMe && stored === undefined && gone === undefined) return; // would store a session with nothing in it
+    changes.rememberMe = this.#state.rememberMe = on;
     this.#modified();
   }
 
@@ -320,7 +334,7 @@ export class Session<Data extends object = Record<string, unknown>> {
       const remedy = "change the session first, or call await sessions.commit(session) before you stream";
       throw new SessionError(
         "headers-sent",
-        `The response has started, so the session can no longer be changed; ${remedy}.`,
+        `The response has started, or its session could not be stored: it is too late for a change; ${remedy}.`,
       );
     }
     return state.changes;

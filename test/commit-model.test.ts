@@ -302,3 +302,63 @@ test("any three requests in any order, with or without a lost answer", { timeout
     { numRuns: 20_000 },
   );
 });
+
+describe.each(["one", "many"] as const)(
+  "what no pair of the table shows, in %s process(es), in every order:",
+  (processes) => {
+    const outcomeOf = (result: { headers: readonly unknown[]; token: string }): Outcome => ({
+      cookie: result.headers.length > 0 && result.token !== "" ? result.token : undefined,
+    });
+    const setup: Setup = { values: { base: 1, n: 0 }, processes };
+
+    test("a double click on login by a browser with two live cookies", { timeout: 60_000 }, async () => {
+      const both: Request = async (manager, { token, other }) => {
+        const session = await manager.load([token, other]);
+        session.renewToken();
+        session.put("user", "u");
+        return outcomeOf(await manager.commit(session));
+      };
+      const check: Check = (run) => {
+        let jar: string | undefined = run.token;
+        for (const { cookie } of [...run.outcomes].sort((a, b) => a.at - b.at)) jar = cookie ?? jar;
+        return run.live.get(jar)?.user === undefined ? "the browser is not logged in" : undefined;
+      };
+      expect(await explore(setup, [both, both], check)).toBeGreaterThan(0);
+    });
+
+    const merging: Request = async (manager, { token, other }) => {
+      const session = await manager.load(token);
+      await manager.merge(session, other);
+      return outcomeOf(await manager.commit(session));
+    };
+    const keyIsKept: Check = ({ outcomes, live }) => {
+      const isLost = outcomes[1]!.cookie !== undefined && ![...live.values()].some(({ k1 }) => k1 === 1);
+      return isLost ? "an acknowledged key is lost" : undefined;
+    };
+
+    test("a writer of a session that is being merged into another", async () => {
+      const writing: Request = async (manager, { other }) => {
+        const session = await manager.load(other);
+        session.put("k1", 1);
+        return outcomeOf(await manager.commit(session));
+      };
+      expect(await explore(setup, [merging, writing], keyIsKept)).toBeGreaterThan(0);
+    });
+
+    test("a renewal, with a write, of a session that is being merged into another", async () => {
+      const renewing: Request = async (manager, { other }) => {
+        const session = await manager.load(other);
+        session.renewToken();
+        session.put("k1", 1);
+        return outcomeOf(await manager.commit(session));
+      };
+      const check: Check = (run) => {
+        const { cookie } = run.outcomes[1]!;
+        return keyIsKept(run) ?? (cookie !== undefined && run.outcomes[0]!.cookie !== undefined && run.live.has(run.other)
+        ? "the merged session is alive"
+        : undefined); // prettier-ignore
+      };
+      expect(await explore(setup, [merging, renewing], check)).toBeGreaterThan(0);
+    });
+  },
+);

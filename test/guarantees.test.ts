@@ -300,7 +300,10 @@ describe("G5 bounded outage", () => {
       const cookie = await cookieWith(sessions, (session) => session.put("secret", "x"));
       await memory.commit(sha256(tokenOf(cookie)), await record(memory, cookie, '"secret":"x"', '"n":1'));
       const another = await cookieWith(sessions, (session) => session.put("secret", "y"));
-      await expect(sessions.load([tokenOf(cookie), tokenOf(another)])).rejects.toThrow("mistake");
+      await expect(sessions.load([tokenOf(cookie), tokenOf(another)])).rejects.toMatchObject({
+        code: "invalid-option",
+        cause: { message: "mistake" },
+      });
     });
   });
 

@@ -3,19 +3,21 @@
 /* eslint-disable @typescript-eslint/no-deprecated -- Middleware still reads response.finished. */
 
 import { createHash, randomBytes } from "node:crypto";
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { connect, createServer as createNetServer, type Socket } from "node:net";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { gunzipSync } from "node:zlib";
 import compression from "compression";
 import type { NextFunction, Request, Response as ExpressResponse } from "express";
-import { SessionError } from "scs-session";
+import { header, SessionError } from "scs-session";
 import { signIn, type FaultyStore } from "scs-session/testing";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import {
   ask,
   cookieOf,
   kinds,
+  listen,
   settle,
   setup,
   site,
@@ -815,6 +817,73 @@ describe.each(["express", "express-4"] as const)("The error handlers of %s", (ki
     answerLater();
     const answer = await wire.response();
     expect([answer.status, answer.text]).toEqual([503, "sorry"]);
+  });
+
+  test("answer also from a callback in the context of another request, which opened the connection", async () => {
+    const calls: (() => void)[] = [];
+    const database = await listen(createNetServer((socket) => socket.pipe(socket)));
+    let shared: Socket | undefined;
+    const query = (callback: () => void): void => {
+      if (shared === undefined) {
+        shared = connect(Number(database), "127.0.0.1");
+        shared.on("data", () => calls.shift()?.());
+      }
+      calls.push(callback);
+      shared.write("?");
+    };
+    onTestFinished(() => void shared?.destroy());
+    const given = setup();
+    const handler = (req: IncomingMessage, res: ServerResponse): void => {
+      if (req.url === "/warm") {
+        query(() => res.end("warm"));
+        return;
+      }
+      given.sessions.of(req).put("n", 1);
+      res.end("hello");
+    };
+    const port = await site(kind, given, handler, {
+      onError: (_error, _req, res, _next) => query(() => res.status(503).send("sorry")),
+    });
+    expect((await ask(port, "GET", "/warm").response()).text).toBe("warm");
+    given.store.failure = new Error("down");
+    const answer = await ask(port, "GET", "/put").response();
+    expect([answer.status, answer.text]).toEqual([503, "sorry"]);
+  });
+
+  test("hear of a transport that throws", async () => {
+    const errors: string[] = [];
+    const transport = { ...header("X-Session"), write: () => { throw new Error("no header today"); } }; // prettier-ignore
+    const given = setup({ transport });
+    const port = await site(
+      kind,
+      given,
+      (req, res) => {
+        given.sessions.of(req).put("n", 1);
+        res.end("hello");
+      },
+      {
+        onError: (error, _req, res, _next) => {
+          errors.push((error as Error).message);
+          res.status(500).send("sorry");
+        },
+      },
+    );
+    const response = await ask(port).response();
+    expect([response.status, response.text, errors]).toEqual([500, "sorry", ["no header today"]]);
+  });
+
+  test("may look at the session although it could not be loaded", async () => {
+    const given = setup();
+    const cookie = (await signIn(given.sessions, { n: 1 }))["cookie"]!;
+    const port = await site(kind, given, (_, res) => res.end("hello"), {
+      onError: (error, req, res, _next) => {
+        const session = given.sessions.of(req);
+        res.status((error as SessionError).status).send(`${session.available}, ${String(session.get("n"))}`);
+      },
+    });
+    given.store.failure = new Error("down");
+    const response = await ask(port, "GET", "/", { cookie }).response();
+    expect([response.status, response.text]).toEqual([503, "false, undefined"]);
   });
 
   test("answer alone where the handler fails after the commit has", async () => {

@@ -219,3 +219,192 @@ test("a property that is set on a session is an error, not lost data", async () 
     session["user"] = 1;
   }).toThrow(TypeError);
 });
+
+test("who learns that a code was taken can answer as it likes, and use the session on", async () => {
+  for (const what of ["nothing", "put", "destroy", "clear", "renewToken"] as const) {
+    const { here, there } = processes();
+    const token = await stored(here, { code: "secret", userId: 1 });
+    const [slow, quick] = [await here.load(token), await there.load(token)];
+    for (const session of [quick, slow]) session.pop("code", { once: true });
+    slow.put("n", 5);
+    await there.commit(quick);
+    await expect(here.commit(slow)).rejects.toMatchObject({ code: "taken" });
+    // All or nothing: what was asked beside it is not carried out, either.
+    expect([slow.get("n"), slow.get("userId"), slow.status]).toEqual([undefined, 1, "unmodified"]);
+    if (what === "put") slow.put("n", 6);
+    else if (what !== "nothing") slow[what]();
+    const { token: next } = await here.commit(slow);
+    expect((await here.load(next)).get("n")).toBe(what === "put" ? 6 : undefined);
+    expect((await here.load(token)).isNew).toBe(what === "destroy");
+  }
+});
+
+test("a destroy is carried out although a code was taken by another request", async () => {
+  const { here, there } = processes();
+  const token = await stored(here, { code: "secret", userId: 1 });
+  const [slow, quick] = [await here.load(token), await there.load(token)];
+  for (const session of [quick, slow]) session.pop("code", { once: true });
+  slow.destroy();
+  await there.commit(quick);
+  await expect(here.commit(slow)).rejects.toMatchObject({ code: "taken" });
+  expect((await here.load(token)).isNew).toBe(true);
+  const { token: next, headers } = await here.commit(slow);
+  expect([next, headers[0]?.[1]]).toEqual(["", expect.stringContaining("Max-Age=0")]);
+});
+
+test("an update that throws when it is applied again fails the commit once", async () => {
+  const { here, there } = processes();
+  const token = await stored(here, { n: 1 });
+  const [slow, quick] = [await here.load(token), await there.load(token)];
+  slow.update("n", (n = 0) => {
+    if (n > 1) throw new RangeError("sold out");
+    return n + 1;
+  });
+  quick.put("n", 2);
+  await there.commit(quick);
+  await expect(here.commit(slow)).rejects.toThrow("sold out");
+  expect((await here.commit(slow)).token).toBe(token);
+  expect((await there.load(token)).get("n")).toBe(2);
+});
+
+test("a commit that popped a code, destroyed and began anew can be tried again when it failed in the middle", async () => {
+  const { store, here } = processes();
+  const session = await here.load(await stored(here, { code: "secret" }));
+  session.pop("code", { once: true });
+  session.destroy();
+  session.put("userId", 1);
+  store.holds = (method) => method === "commit";
+  const first = here.commit(session).catch((error: unknown) => error);
+  await settle();
+  await store.waiting[0]!.fail();
+  expect(await first).toMatchObject({ code: "store-unavailable" });
+  store.holds = false;
+  expect((await here.load((await here.commit(session)).token)).get("userId")).toBe(1);
+});
+
+test("an error response hands out what an earlier commit of its request has stored", async () => {
+  const { store, here } = processes();
+  const token = await stored(here, { n: 1 });
+  const name = (await here.commit(await here.load(token))).headers[0]?.[0];
+  expect(name).toBeUndefined();
+  const login = async (fails: boolean): Promise<Response> => {
+    const cookie = cookieOf(await visit(here, (session) => session.put("n", 1)));
+    const response = await visit(
+      here,
+      async (session) => {
+        session.renewToken();
+        session.put("userId", 1);
+        await here.commit(session);
+        session.put("n", 2);
+        if (fails) store.failure = new Error("down");
+      },
+      { cookie },
+    );
+    store.failure = undefined;
+    return response;
+  };
+  const failed = await login(true);
+  expect(failed.status).toBe(503);
+  const who = await visit(here, (session) => new Response(String(session.get("userId"))), { cookie: cookieOf(failed) });
+  expect(await who.text()).toBe("1");
+});
+
+test("an error response does not send a token again that the request brought", async () => {
+  const { store, here } = processes();
+  const cookie = cookieOf(await visit(here, (session) => session.put("n", 1)));
+  const response = await visit(
+    here,
+    async (session) => {
+      session.put("n", 2);
+      await here.commit(session);
+      session.put("n", 3);
+      store.failure = new Error("down");
+    },
+    { cookie },
+  );
+  expect([response.status, response.headers.getSetCookie()]).toEqual([503, []]);
+});
+
+test("a commit is bounded also where it waits for the idle timeout to be moved", async () => {
+  const { clock, store, here } = processes({ ...bySubject, idleTimeout: "20m", storeTimeout: "5s" });
+  const token = await stored(here, { n: 1 });
+  clock.advance("10m");
+  store.holds = (method) => method !== "find";
+  const session = await here.load(token, { touch: true });
+  session.put("n", 2);
+  clock.advance("3s");
+  const committed = here.commit(session).catch((error: unknown) => error);
+  await settle();
+  clock.advance("5s");
+  const waits = settle().then(() => "it still waits");
+  expect(await Promise.race([committed, waits])).toMatchObject({ code: "store-unavailable" });
+});
+
+test("a change of the subject by maintenance does not renew a token that nobody would be told", async () => {
+  const { here } = processes();
+  const token = await stored(here, { userId: 1 });
+  for await (const session of here.iterate()) {
+    session.put("userId", 1001);
+    await here.commit(session);
+  }
+  expect((await here.load(token)).get("userId")).toBe(1001);
+  expect(await listed(here, 1001)).toBe(1);
+});
+
+test("records of an unknown format neither stop a list nor keep the others from being revoked", async () => {
+  const { memory, here } = processes();
+  const tokens = [await stored(here, { userId: 1 }), await stored(here, { userId: 1 })];
+  const expiry = new Date(Date.now() + 3_600_000);
+  await memory.commit("newer", { data: new TextEncoder().encode("scs9 of a newer version"), expiry, subject: "1" });
+  expect(await listed(here, 1)).toBe(2);
+  let number = 0;
+  for await (const session of here.iterate()) number += session.isNew ? 0 : 1;
+  expect(number).toBe(2);
+  await expect(here.revoke({ subject: 1 })).rejects.toMatchObject({ code: "store-unavailable" });
+  for (const token of tokens) expect((await here.load(token)).isNew).toBe(true);
+});
+
+test("markers that lead to one another do not hold anybody up", async () => {
+  const { clock, memory, here } = processes({ ...bySubject, hashTokenInStore: false });
+  const [a, b] = ["a".repeat(43), "b".repeat(43)] as const;
+  const times = { deadline: clock.now() + 60_000, createdAt: clock.now() };
+  for (const [token, successor] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    // prettier-ignore
+    const record = { ...times, commit: "x", successor, values: {} };
+    const data = new TextEncoder().encode(JSON.stringify(record));
+    await memory.commit(token, { data, expiry: new Date(times.deadline), subject: "1" });
+  }
+  const session = await here.load(a);
+  session.destroy();
+  await here.commit(session);
+  await here.revoke({ subject: 1 });
+});
+
+test("a session at the limit of the store can be renewed", async () => {
+  const clock = new TestClock();
+  const store = new MemoryStore({ clock, maxSessions: 3 });
+  const sessions = new SessionManager<Data>({ clock, store });
+  const tokens: string[] = [];
+  for (const n of [1, 2, 3]) tokens.push(await stored(sessions, { n }));
+  const session = await sessions.load(tokens[0]);
+  session.renewToken();
+  const { token } = await sessions.commit(session);
+  expect((await sessions.load(token)).get("n")).toBe(1);
+});
+
+test("what is no session, and what has none, is named", async () => {
+  const { here } = processes();
+  await expect(here.commit({} as never)).rejects.toMatchObject({ code: "no-session" });
+  expect(() => here.of(undefined as never)).toThrow(expect.objectContaining({ code: "no-session" }));
+});
+
+test("a login form that remembers nobody stores nothing by that", async () => {
+  const { store, here } = processes();
+  const session = await here.load();
+  session.rememberMe(false);
+  await here.commit(session);
+  expect(store.calls).toEqual([]);
+});

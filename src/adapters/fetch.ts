@@ -40,6 +40,6 @@ export function loadAndSave<Data extends object, Rest extends unknown[]>(
 /** The response to an error where no framework has one. */
 function answer(error: unknown): Response {
   const status = error instanceof SessionError ? error.status : 500;
-  const text = status === 503 ? "Service Unavailable\n" : "Internal Server Error\n";
-  return new Response(text, { status, headers: { "cache-control": "no-store" } });
+  const text = { 409: "Conflict", 503: "Service Unavailable" }[status] ?? "Internal Server Error";
+  return new Response(`${text}\n`, { status, headers: { "cache-control": "no-store" } });
 }

@@ -180,8 +180,14 @@ class Hold {
         if (name === "write") refused = answer === false;
       }
     } catch (error) {
-      // Node found fault with what was queued; its caller is gone.
-      this.#response.destroy(error instanceof Error ? error : undefined);
+      // Node found fault with what was queued, or a transport with the headers; the caller is gone.
+      const [first] = this.#sessions;
+      if (this.#response.headersSent || first === undefined) {
+        this.#response.destroy(error instanceof Error ? error : undefined);
+      } else {
+        this.#fail(error, first.fail);
+        return;
+      }
     }
     if (!refused) this.#drain();
     this.#queue = [];
@@ -194,7 +200,12 @@ class Hold {
     putSenders(this.#response as unknown as Senders);
     answering.run(this, () => {
       restoreHead(this.#response, this.#entry);
-      fail(error);
+      try {
+        fail(error);
+      } catch (unexpected) {
+        this.#response.destroy(); // or the client would wait for ever
+        throw unexpected;
+      }
     });
     for (const { args } of this.#queue) callBack(args, error);
     this.#drain();
@@ -214,23 +225,33 @@ class Hold {
 
   #callAfterFailure(name: Sender, given: unknown[]): unknown {
     if (!this.#isErrorPath()) {
+      this.#handlerEnded ||= name === "end";
       callBack(given, new Error("The session was not stored, so another response was sent."));
       return name === "write" ? true : this.#response;
     }
     if (this.#answered) return this.#send(name, given);
     const args = name === "writeHead" ? foldHead(this.#response, given) : given;
     this.#answered = true;
-    this.#writeSessionHeaders();
+    try {
+      this.#writeSessionHeaders();
+    } catch {
+      // A transport that throws: this response may be the one that says so.
+    }
     return this.#send(name, args);
   }
 
   /**
    * Whether the calling code belongs to the error path, not to the handler. Code of neither, such as a callback of a shared
-   * connection, is the handler's as long as that may have more to send.
+   * connection that runs in the context of whoever opened it, is the handler's as long as that may have more to send.
    */
   #isErrorPath(): boolean {
     if (this.#state !== "failed") return false;
-    return answering.getStore() === this || (this.#handlerEnded && storage.getStore() === undefined);
+    if (answering.getStore() === this) return true;
+    if (!this.#handlerEnded) return false;
+    for (let around = storage.getStore(); around !== undefined; around = around.outer) {
+      if (this.#sessions.some(({ exchange }) => exchange === around)) return false;
+    }
+    return true;
   }
 
   /** What a property of the response is: as it is to look, or as it really is. */

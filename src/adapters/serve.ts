@@ -49,7 +49,8 @@ export function serve<T>(
     exchange.driver = driver;
     if (exchange.inUse) driver.onFirstUse();
     if (property !== undefined) {
-      Object.defineProperty(context ?? request, property, { get: () => exchange.session, configurable: true });
+      const get = (): unknown => exchange.session;
+      Object.defineProperty(context ?? request, property, { get, set: refuseSession, configurable: true });
     }
     if (request.method !== "GET" && request.method !== "HEAD") bindEvents(request, exchange);
     return exchange.run(handle);
@@ -60,6 +61,11 @@ export function serve<T>(
     fail(error);
     return undefined;
   });
+}
+
+/** What old code does to end a session: `req.session = null`. */
+function refuseSession(): never {
+  throw new SessionError("invalid-value", "The session cannot be replaced; to end it, call its method destroy().");
 }
 
 class NodeRequest implements IncomingRequest {

@@ -9,7 +9,7 @@ import type { ReplaceAnswer, SessionToStore, Store, StoredSession } from "../sto
 export interface MemoryStoreOptions {
   /**
    * How many sessions are kept at most, so that strangers cannot fill the memory. When there are more, sessions without
-   * subject go first, and of those the one that was written longest ago; never the one just written. Undefined: no limit.
+   * subject go first, and of those the one that was used longest ago; never the one just written. Undefined: no limit.
    *
    * @default undefined
    */
@@ -35,7 +35,7 @@ const sliceOfSweep = 20_000;
 export class MemoryStore implements Store {
   readonly #maxSessions: number;
   readonly #clock: Clock;
-  /** In the order of their last write, like each of the sets below. */
+  /** In the order of their last use where there is a limit, like the tokens below. */
   readonly #entries = new Map<string, Entry>();
   readonly #anonymous = new Set<string>();
   readonly #bySubject = new Map<string, Set<string>>();
@@ -51,6 +51,7 @@ export class MemoryStore implements Store {
 
   find(token: string): Promise<StoredSession | undefined> {
     const entry = this.#entries.get(token);
+    if (entry !== undefined && this.#maxSessions < Infinity) this.#use(token, entry);
     return Promise.resolve(entry && toStored(entry));
   }
 
@@ -128,6 +129,13 @@ export class MemoryStore implements Store {
       this.#bySubject.set(subject, tokens.add(token));
     }
     while (this.#entries.size > this.#maxSessions) this.#evict(token);
+  }
+
+  /** Puts it last in the row: its request may be about to renew it, which takes a place before it gives one back. */
+  #use(token: string, entry: Entry): void {
+    this.#entries.delete(token);
+    this.#entries.set(token, entry);
+    if (this.#anonymous.delete(token)) this.#anonymous.add(token);
   }
 
   #evict(newest: string): void {

@@ -11,7 +11,7 @@ import busboy from "busboy";
 import express, { type Express } from "express";
 import express4 from "express-4";
 import multer from "multer";
-import { SessionManager } from "scs-session";
+import { SessionManager, type SessionError } from "scs-session";
 import { loadAndSave as onExpress } from "scs-session/express";
 import { loadAndSave as onFetch } from "scs-session/fetch";
 import { MemoryStore } from "scs-session/memory";
@@ -112,10 +112,10 @@ describe.each(kinds)("On %s,", (kind) => {
     ]);
   });
 
-  test("an explicit commit comes before streaming, and the response waits no more", async () => {
+  test("an explicit commit comes before streaming, and the response only looks whether the session is still there", async () => {
     const given = setup();
     const { sessions, store } = given;
-    store.holds = true;
+    store.holds = (method) => method === "commit";
     const port = await site(kind, given, async (req, res) => {
       const session = sessions.of(req);
       session.put("n", 1);
@@ -127,7 +127,7 @@ describe.each(kinds)("On %s,", (kind) => {
     await until(() => store.waiting.length === 1);
     await store.waiting[0]!.complete();
     const response = await wire.response();
-    expect([response.text, store.calls, response.all("set-cookie").length]).toEqual(["one two", ["commit"], 1]);
+    expect([response.text, store.calls, response.all("set-cookie").length]).toEqual(["one two", ["commit", "find"], 1]);
   });
 
   test.each([
@@ -622,4 +622,70 @@ test("a request that was not served by loadAndSave has no session", async () => 
   await ask(await listen(server)).response();
   expect(seen).toEqual(["no-session", undefined]);
   expect((server.address() as AddressInfo).port).toBeGreaterThan(0);
+});
+
+test("an onError that throws lets the client know, and its error is not hidden", async () => {
+  const given = setup();
+  const unexpected = new Promise((resolve) => process.once("uncaughtException", resolve));
+  // vitest has a listener of its own, which would fail the run.
+  const others = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection");
+  const rejected = new Promise((resolve) => process.once("unhandledRejection", resolve));
+  onTestFinished(() => {
+    process.removeAllListeners("unhandledRejection");
+    for (const listener of others) process.on("unhandledRejection", listener);
+  });
+  const handler = onNode(
+    given.sessions,
+    (req: IncomingMessage, res: ServerResponse) => {
+      given.sessions.of(req).put("n", 1);
+      res.end("hello");
+    },
+    {
+      onError: () => {
+        throw new Error("broken page");
+      },
+    },
+  );
+  const port = await listen(createServer((req, res) => void handler(req, res)));
+  given.store.failure = new Error("down");
+  const wire = ask(port);
+  await until(() => wire.isClosed);
+  expect(wire.text).toBe("");
+  expect(await Promise.race([rejected, unexpected])).toMatchObject({ message: "broken page" });
+});
+
+test("old code that ends a session its own way is told of ours", async () => {
+  const given = setup();
+  const app = express().set("env", "test");
+  app.use(onExpress(given.sessions, { property: "session" }));
+  const answers: string[] = [];
+  const attempt = (work: () => unknown): void => {
+    try {
+      work();
+    } catch (error) {
+      answers.push((error as SessionError).message);
+    }
+  };
+  app.use((req, res) => {
+    const old = req as unknown as { session: { destroy(callback?: unknown): void } | null };
+    attempt(() => old.session?.destroy(() => res.end("never")));
+    attempt(() => (old.session = null));
+    res.send("done");
+  });
+  const port = await listen(createServer(app));
+  await ask(port).response();
+  expect(answers).toEqual([expect.stringContaining("takes no argument"), expect.stringContaining("destroy()")]);
+});
+
+test("destroy may be called again and again", async () => {
+  const given = setup();
+  let listeners = 0;
+  const port = await site("node", given, (req, res) => {
+    for (let i = 0; i < 20; i++) given.sessions.of(req).destroy();
+    listeners = res.listenerCount("close");
+    res.end("gone");
+  });
+  await ask(port).response();
+  expect(listeners).toBeLessThan(5);
 });
