@@ -43,6 +43,16 @@ export class SessionError extends Error {
     this.code = code;
     this.status = statuses[code];
   }
+
+  /** The same under the name that http-errors gives it, which Fastify and Nest read. */
+  get statusCode(): number {
+    return this.status;
+  }
+
+  /** Whether visitors may read the message: as in http-errors, those of a status below 500. Koa and Nest read it. */
+  get expose(): boolean {
+    return this.status < 500;
+  }
 }
 
 /**

@@ -20,6 +20,7 @@ const samples = writeSamples({
   "src/manager.ts": `import { SessionManager } from "scs-session";\ndeclare const manager: SessionManager<{ userId: number }>;\n`,
   "src/adapters/node.ts": `${anySessions}import { createServer } from "node:http";\nimport { loadAndSave } from "scs-session/node";\n`,
   "src/adapters/express.ts": `${anySessions}import express from "express";\nimport { loadAndSave } from "scs-session/express";\nconst app = express();\n`,
+  "src/adapters/fastify.ts": `${anySessions}import Fastify from "fastify";\nimport { loadAndSave } from "scs-session/fastify";\nconst app = Fastify();\n`,
   "src/adapters/fetch.ts": `${anySessions}import { loadAndSave } from "scs-session/fetch";\n`,
   "src/stores/postgres.ts": `import { Pool } from "pg";\nimport { PostgresStore } from "scs-session/postgres";\n`,
   "src/stores/mysql.ts": `import { createPool } from "mysql2/promise";\nimport { MySqlStore } from "scs-session/mysql";\n`,

@@ -2,11 +2,12 @@
 import { adapterContract } from "scs-session/testing";
 import { afterAll, describe, test } from "vitest";
 import { express5, expressFour } from "./harness/express.ts";
+import { fastify } from "./harness/fastify.ts";
 import { fetchHandler } from "./harness/fetch.ts";
 import { node } from "./harness/node.ts";
 import type { Harness } from "./harness/tools.ts";
 
-const harnesses: readonly Harness[] = [node, express5, expressFour, fetchHandler];
+const harnesses: readonly Harness[] = [node, express5, expressFour, fastify, fetchHandler];
 
 const all = adapterContract(() => Promise.reject(new Error("is only listed"))).map(({ name }) => name);
 const results = new Map(harnesses.map(({ name }) => [name, new Map<string, string>()]));

@@ -111,7 +111,11 @@ try {
   done(`import and require load ${specifiers.length} subpaths with the same names`);
 
   // Types only, and only now: the package had to load without them, and without any framework.
-  for (const folder of [esm, cjs]) symlinkSync(join(modules, "@types"), join(folder, "node_modules", "@types"));
+  for (const folder of [esm, cjs]) {
+    for (const name of ["@types", ...Object.keys(manifest.peerDependencies)]) {
+      symlinkSync(join(modules, name), join(folder, "node_modules", name));
+    }
+  }
   compile(esm, "esm", "nodenext", "nodenext");
   compile(cjs, "cjs", "nodenext", "nodenext");
   compile(esm, "bundler", "esnext", "bundler");

@@ -6,8 +6,10 @@ import { createServer as createHttps } from "node:https";
 import type { NextFunction, Request as ExpressRequest, Response as ExpressResponse, RequestHandler } from "express";
 import express from "express";
 import type * as express4 from "express-4";
+import Fastify, { type FastifyPluginAsync } from "fastify";
 import { SessionManager } from "scs-session";
 import { loadAndSave as forExpress } from "scs-session/express";
+import { loadAndSave as forFastify } from "scs-session/fastify";
 import { loadAndSave as forFetch } from "scs-session/fetch";
 import { loadAndSave as forNode } from "scs-session/node";
 
@@ -53,6 +55,29 @@ app4.get("/user/:id", forExpress(sessions), (req, res) => {
 });
 app4.use(forExpress<Data, express4.Request>(sessions, { skip: (req) => req.path === "/health" }));
 export const handler4: express4.RequestHandler<{ id: string }, { ok: true }, Body, { q: string }, { user: 1 }> = forExpress(sessions); // prettier-ignore
+
+// Fastify, of HTTP/1 and HTTP/2, with a logger or type provider of one's own
+const fastify = Fastify();
+void fastify.register(forFastify(sessions));
+void fastify.register(
+  forFastify(sessions, { property: "visit", skip: ({ url, routeOptions }) => url === routeOptions.url }),
+);
+void Fastify({ http2: true }).register(forFastify(new SessionManager()));
+void Fastify({ https: {}, logger: true }).register(forFastify(sessions));
+fastify.get<{ Params: { id: string } }>("/user/:id", async (request, reply) => {
+  const id: string = request.params.id;
+  const userId: number | undefined = sessions.of(request).get("userId");
+  return reply.send(`${id} ${sessions.of(request.raw).getNumber("userId") + (userId ?? 0)}`);
+});
+export const plugin: FastifyPluginAsync = forFastify(sessions);
+// @ts-expect-error 2345 no manager
+void fastify.register(forFastify({}));
+// @ts-expect-error 2561 misspelt
+void fastify.register(forFastify(sessions, { Skip: () => true }));
+// @ts-expect-error 2769 not called
+void fastify.register(forFastify);
+// @ts-expect-error 2769 another framework's
+void fastify.register(forExpress(sessions));
 
 // Connect and its kin
 type Connect = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
