@@ -86,12 +86,16 @@ export class Exchange {
     if (this.#session !== undefined) stateOf(this.#session).sealed = true;
   }
 
-  /** Whether the response has to wait. False for a session that was only read, and once `commit` has done its work. */
+  /**
+   * Whether the response has to wait. False for a session that was only read, once `commit` has done its work until there
+   * are changes again, and when it has failed.
+   */
   get needsCommit(): boolean {
     const state = this.#state;
-    if (state === undefined || this.#stored) return false;
+    if (state === undefined || this.#failed) return false;
     const { changes, committing, touched, stale, outcome } = state;
-    return !changes.isEmpty || committing !== undefined || touched !== undefined || stale || outcome !== undefined;
+    if (!changes.isEmpty || committing !== undefined) return true;
+    return !this.#stored && (touched !== undefined || stale || outcome !== undefined);
   }
 
   /** Stores what was asked for. When it rejects, nothing of this session belongs into the response. */

@@ -20,6 +20,8 @@ interface Status {
 export function headOf(response: ServerResponse): Head {
   // Most have none yet, and copying what is not there takes as long as all the rest.
   const headers = response.getHeaderNames().length === 0 ? {} : response.getHeaders();
+  // Some (the cookies of Koa) append to a list in place.
+  for (const [name, value] of Object.entries(headers)) if (Array.isArray(value)) headers[name] = [...value];
   return { status: statusOf(response), sendDate: response.sendDate, headers };
 }
 

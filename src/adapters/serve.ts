@@ -31,6 +31,8 @@ export interface View {
   readonly context?: object;
   readonly property?: string | undefined;
   readonly isSecure: () => boolean;
+  /** Called before the handler with the exchange that this adapter is to drive; not when it is mounted twice. */
+  readonly opened?: (exchange: Exchange) => void;
 }
 
 /** Serves one request: loads its session, runs the handler, holds the response. */
@@ -38,7 +40,7 @@ export function serve<T>(
   manager: AnyManager,
   request: IncomingMessage,
   response: ServerResponse,
-  { context, property, isSecure }: View,
+  { context, property, isSecure, opened: onOpened }: View,
   handle: () => T,
   fail: Fail,
 ): T | Promise<T | undefined> {
@@ -47,6 +49,7 @@ export function serve<T>(
     if (exchange.request !== incoming) return handle();
     const driver = new NodeDriver(exchange, response, fail);
     exchange.driver = driver;
+    onOpened?.(exchange);
     if (exchange.inUse) driver.onFirstUse();
     if (property !== undefined) {
       const get = (): unknown => exchange.session;
@@ -148,16 +151,18 @@ export function expectManager(name: string, manager: Partial<AnyManager> | undef
 
 /** The error of a call with another framework's arguments; `first` is the first of them. */
 export function wrongAdapter(name: string, first: unknown): SessionError {
-  const { socket, ctx, req, headers, addHook } = (first ?? {}) as Record<string, unknown>;
+  const { socket, onerror, ctx, req, headers, addHook } = (first ?? {}) as Record<string, unknown>;
   const right =
-    socket !== undefined
-      ? 'a request of Node or Express: import loadAndSave from "scs-session/node" or "scs-session/express"'
-      : ctx !== undefined || req !== undefined
-        ? "the context of a framework such as Koa or Hono: this adapter does not serve it"
-        : headers instanceof Headers
-          ? 'a Request of fetch: import loadAndSave from "scs-session/fetch"'
-          : addHook !== undefined
-            ? 'a Fastify instance: app.register(loadAndSave(sessions)), imported from "scs-session/fastify"'
-            : "none of the arguments it takes";
+    onerror !== undefined && req !== undefined
+      ? 'a context of Koa: import loadAndSave from "scs-session/koa"'
+      : socket !== undefined
+        ? 'a request of Node or Express: import loadAndSave from "scs-session/node" or "scs-session/express"'
+        : ctx !== undefined || req !== undefined
+          ? "the context of a framework such as Hono: this adapter does not serve it"
+          : headers instanceof Headers
+            ? 'a Request of fetch: import loadAndSave from "scs-session/fetch"'
+            : addHook !== undefined
+              ? 'a Fastify instance: app.register(loadAndSave(sessions)), imported from "scs-session/fastify"'
+              : "none of the arguments it takes";
   return new SessionError("wrong-adapter", `loadAndSave of scs-session/${name} was called with ${right}.`);
 }
