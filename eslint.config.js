@@ -60,6 +60,16 @@ export default defineConfig(
     },
   },
   {
+    // What the compiler is to refuse is no better in the eyes of the linter.
+    files: ["test/types/**/*.wrong.ts"],
+    rules: {
+      "@typescript-eslint/no-misused-promises": "off",
+      "@typescript-eslint/no-unsafe-call": "off",
+      "@typescript-eslint/no-unsafe-class-instance-assignment": "off",
+      "@typescript-eslint/no-unsafe-return": "off",
+    },
+  },
+  {
     // Plain JavaScript (this file, consumers of the built package) is in no TypeScript project.
     files: ["**/*.{js,mjs,cjs}"],
     extends: [tseslint.configs.disableTypeChecked],

@@ -158,7 +158,7 @@ export function wrongAdapter(name: string, first: unknown): SessionError {
       : socket !== undefined
         ? 'a request of Node or Express: import loadAndSave from "scs-session/node" or "scs-session/express"'
         : ctx !== undefined || req !== undefined
-          ? "the context of a framework such as Hono: this adapter does not serve it"
+          ? "the context of a framework such as Koa or Hono: this adapter does not serve it"
           : headers instanceof Headers
             ? 'a Request of fetch: import loadAndSave from "scs-session/fetch"'
             : addHook !== undefined

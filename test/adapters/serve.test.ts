@@ -602,7 +602,7 @@ test("called as another framework's it throws, naming the right import", async (
   expect(await call(onNode(sessions, handler), request)).toMatch(/^wrong-adapter: .*"scs-session\/fetch"/);
   expect(await call(onExpress(sessions), request, {})).toMatch(/^wrong-adapter: .*"scs-session\/fetch"/);
   expect(await call(onFetch(sessions, handler), raw, {})).toMatch(/^wrong-adapter: .*"scs-session\/node".*express"/);
-  expect(await call(onExpress(sessions), { req: {}, res: {} }, handler)).toMatch(/^wrong-adapter: .*such as Hono/);
+  expect(await call(onExpress(sessions), { req: {}, res: {} }, handler)).toMatch(/^wrong-adapter: .*Koa or Hono/);
   for (const adapter of [onNode, onExpress, onFetch]) {
     expect(await call(adapter as never, handler, handler)).toMatch(/^wrong-adapter: /);
     expect(await call(adapter as never)).toMatch(/^wrong-adapter: /);
