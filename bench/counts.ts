@@ -50,9 +50,10 @@ async function countVariant(
   if (typeof server === "string") return [];
   const results: Count[] = [];
   const measure = async (scenario: string, work: () => Promise<unknown>): Promise<void> => {
+    await wait(20); // some do not wait for their writes
     counter.take();
     await work();
-    await wait(20); // some do not wait for their writes
+    await wait(20);
     const { commands, bytesToStore, bytesFromStore } = counter.take();
     const bytes = (bytesToStore + bytesFromStore) / requests;
     results.push({ ...contender, scenario, commands: commands / requests, bytes });
