@@ -22,6 +22,7 @@ const samples = writeSamples({
   "src/adapters/express.ts": `${anySessions}import express from "express";\nimport { loadAndSave } from "scs-session/express";\nconst app = express();\n`,
   "src/adapters/fastify.ts": `${anySessions}import Fastify from "fastify";\nimport { loadAndSave } from "scs-session/fastify";\nconst app = Fastify();\n`,
   "src/adapters/fetch.ts": `${anySessions}import { loadAndSave } from "scs-session/fetch";\n`,
+  "src/adapters/hono.ts": `${anySessions}import { Hono } from "hono";\nimport { loadAndSave } from "scs-session/hono";\nconst app = new Hono();\n`,
   "src/stores/postgres.ts": `import { Pool } from "pg";\nimport { PostgresStore } from "scs-session/postgres";\n`,
   "src/stores/mysql.ts": `import { createPool } from "mysql2/promise";\nimport { MySqlStore } from "scs-session/mysql";\n`,
   "src/stores/redis.ts": `import { createClient } from "redis";\nimport { RedisStore } from "scs-session/redis";\n`,

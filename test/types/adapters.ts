@@ -7,10 +7,13 @@ import type { NextFunction, Request as ExpressRequest, Response as ExpressRespon
 import express from "express";
 import type * as express4 from "express-4";
 import Fastify, { type FastifyPluginAsync } from "fastify";
-import { SessionManager } from "scs-session";
+import { Hono, type Context, type MiddlewareHandler } from "hono";
+import { createFactory, createMiddleware } from "hono/factory";
+import { SessionManager, type Session } from "scs-session";
 import { loadAndSave as forExpress } from "scs-session/express";
 import { loadAndSave as forFastify } from "scs-session/fastify";
 import { loadAndSave as forFetch } from "scs-session/fetch";
+import { loadAndSave as forHono } from "scs-session/hono";
 import { loadAndSave as forNode } from "scs-session/node";
 
 interface Data {
@@ -135,3 +138,47 @@ forFetch(sessions, () => "text");
 forFetch(sessions);
 // @ts-expect-error 2322 the wrapped handler wants what the handler wants
 void forFetch(sessions, (_request, _env: Env) => new Response())(new Request("http://a/"), { DB: 1 });
+
+// Hono: c.var.session is typed in chains, and wherever the environment says so; sessions.of(c) is everywhere
+const plainHono = new Hono();
+plainHono.use(forHono(sessions));
+plainHono.use("/admin/*", forHono(sessions));
+plainHono.get("/", (c) => {
+  // @ts-expect-error 2339 not chained
+  const { session: _session } = c.var;
+  const userId: number | undefined = sessions.of(c).get("userId");
+  return c.json({ userId, again: sessions.of(c.req.raw).getNumber("userId") });
+});
+export const chained = new Hono<{ Bindings: Env }>()
+  .use(forHono(sessions))
+  .use(forHono(new SessionManager<{ theme: string }>({ cookie: { name: "b" } }), { property: "look" }))
+  .get("/user/:id", (c) => {
+    const userId: number | undefined = c.var.session.get("userId");
+    const theme: string | undefined = c.get("look").get("theme");
+    c.env.DB.toUpperCase();
+    // @ts-expect-error 2345 not a key
+    c.var.session.get("theme");
+    return c.json({ userId, theme, id: c.req.param("id") });
+  });
+interface HonoEnv {
+  Bindings: Env;
+  Variables: { session: Session<Data>; requestId: string };
+}
+const factory = createFactory<HonoEnv>();
+export const handlers = factory.createHandlers(forHono(sessions), (c) => c.json(c.var.session.get("userId")));
+export const made = createFactory().createHandlers(forHono(sessions), (c) => c.json(c.var.session.get("userId")));
+new Hono<HonoEnv>().use(forHono(sessions)).get("/", (c) => c.json(c.var.session.get("userId")));
+const early = new Hono<HonoEnv>();
+early.use(forHono(sessions, { skip: (c) => c.req.path === "/health" }));
+early.use(forHono(sessions, { skip: (c: Context<HonoEnv>) => c.var.requestId === "" }));
+early.get("/", forHono(sessions), (c) => c.json(c.var.session.get("userId")));
+export const requireUser = createMiddleware<{ Variables: { session: Session<Data> } }>(async (c, next) => {
+  if (c.var.session.exists("userId")) await next();
+});
+export const anyMiddleware: MiddlewareHandler = forHono(sessions);
+// @ts-expect-error 2345 no manager
+plainHono.use(forHono({}));
+// @ts-expect-error 2561 misspelt
+plainHono.use(forHono(sessions, { Skip: () => true }));
+// @ts-expect-error 2769 Hono is not Express
+app.use(forHono(sessions));
