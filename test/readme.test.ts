@@ -17,7 +17,7 @@ declare const sessions: SessionManager<{ userId: number }>;
 
 /** What the samples in doc comments stand on. */
 const samples = writeSamples({
-  "src/manager.ts": `import { SessionManager } from "scs-session";\ndeclare const manager: SessionManager<{ userId: number }>;\n`,
+  "src/manager.ts": `import { SessionManager } from "scs-session";\ndeclare const manager: SessionManager<{ userId: number }>;\nimport type { IncomingMessage } from "node:http";\nimport type { WebSocket } from "ws";\ndeclare const request: IncomingMessage;\ndeclare const socket: WebSocket;\n`,
   "src/adapters/node.ts": `${anySessions}import { createServer } from "node:http";\nimport { loadAndSave } from "scs-session/node";\n`,
   "src/adapters/express.ts": `${anySessions}import express from "express";\nimport { loadAndSave } from "scs-session/express";\nconst app = express();\n`,
   "src/adapters/fastify.ts": `${anySessions}import Fastify from "fastify";\nimport { loadAndSave } from "scs-session/fastify";\nconst app = Fastify();\n`,
