@@ -6,7 +6,14 @@ import { SessionError } from "./errors.ts";
 import type { Loader } from "./loader.ts";
 import type { Found } from "./records.ts";
 import { stateOf, type Session } from "./session.ts";
-import { checkOrigin, checkOrigins, incomingUpgrade, type Origins, type UpgradeRequest } from "./upgrade.ts";
+import {
+  checkOrigin,
+  checkOrigins,
+  incomingUpgrade,
+  onceClosed,
+  type Origins,
+  type UpgradeRequest,
+} from "./upgrade.ts";
 import { Watch } from "./watch.ts";
 
 /** How a socket is attached to its session. */
@@ -58,8 +65,11 @@ export interface Attachment<Data extends object = Record<string, unknown>> {
    * with `headers-sent` for what would need a new cookie. `touch`: whether it counts as a visit; undefined: as `attach` was told.
    */
   load(options?: { readonly touch?: boolean }): Promise<Session<Data> | undefined>;
-  /** Stops watching the session: call it when the socket closes. */
-  detach(): void;
+  /**
+   * Stops watching the session: to be called when the socket closes. That of Node's event `upgrade` does so by itself; one that
+   * Socket.IO began by polling, or that came as a Request, does not.
+   */
+  readonly detach: () => void;
 }
 
 /** The sockets of one manager. */
@@ -97,12 +107,14 @@ export class Attachments {
     state.stale = false;
     const watch = this.#watchOf(stored);
     const member = watch.join(ms, touch);
-    if (this.#isClosed) member.end("detached");
+    const detach = (): void => member.end("detached");
+    if (this.#isClosed) detach();
+    onceClosed(request, detach);
     return {
       session,
       closed: member.ended,
       load: (options = {}) => this.#load(watch, member, token, options.touch ?? touch),
-      detach: () => member.end("detached"),
+      detach,
     };
   }
 

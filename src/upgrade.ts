@@ -31,6 +31,17 @@ export function incomingUpgrade(request: UpgradeRequest): IncomingRequest {
   return { header, isSecure: () => /^(https|wss):/i.test(url), keys: [] };
 }
 
+/** Calls back when the connection of an upgraded request of Node closes: there it is the socket's alone. */
+export function onceClosed(request: UpgradeRequest, listener: () => void): void {
+  const { upgrade, socket } = request as {
+    readonly upgrade?: unknown;
+    readonly socket?: { readonly destroyed: boolean; once(event: "close", listener: () => void): unknown };
+  };
+  if (upgrade !== true || socket === undefined) return;
+  if (socket.destroyed) listener();
+  else socket.once("close", listener);
+}
+
 /** Throws `invalid-option` for origins that no browser sends. */
 export function checkOrigins(origins: Origins | undefined): void {
   if (origins === undefined || typeof origins === "function") return;

@@ -1,4 +1,5 @@
 // Sockets: how an upgrade request is authenticated, what its session may do, and how it learns that the session has ended.
+import { EventEmitter } from "node:events";
 import {
   header,
   MemoryStore,
@@ -6,6 +7,7 @@ import {
   type AttachmentEnd,
   type AttachOptions,
   type Duration,
+  type UpgradeRequest,
 } from "scs-session";
 import { FaultyStore, signIn, TestClock } from "scs-session/testing";
 import { describe, expect, test } from "vitest";
@@ -439,6 +441,19 @@ describe("what sockets cost", () => {
     }
     await settle();
     expect(store.calls).toHaveLength(1 + 10 + 2);
+  });
+
+  test("a connection of Node's that closes detaches by itself, also before it is attached", async () => {
+    const { sessions, headers } = await loggedIn();
+    const socket = Object.assign(new EventEmitter(), { destroyed: false });
+    const attached = (await sessions.attach({ headers, upgrade: true, socket } as UpgradeRequest))!;
+    expect(await reasonOf(attached)).toBeUndefined();
+    const polling = (await sessions.attach({ headers, upgrade: false, socket } as UpgradeRequest))!;
+    socket.destroyed = true;
+    socket.emit("close");
+    expect([await reasonOf(attached), await reasonOf(polling)]).toEqual(["detached", undefined]);
+    const late = (await sessions.attach({ headers, upgrade: true, socket } as UpgradeRequest))!;
+    expect(await reasonOf(late)).toBe("detached");
   });
 
   test("no timer is left when all have gone, nor when the manager is closed", async () => {

@@ -26,7 +26,7 @@ export interface PostgresStoreOptions extends SqlStoreOptions {
   /**
    * Whether the end of a session is announced (`pg_notify`, in the statement that ends it), so that sockets attached to it
    * in other processes close at once. Set it in every process of the site. One with sockets listens: pg's pool lends it a
-   * connection, and postgres.js opens one, which must not go through PgBouncer in transaction mode. Bun.sql and clients of
+   * connection for good (`max` must be two or more), and postgres.js opens one, which must not go through PgBouncer in transaction mode. Bun.sql and clients of
    * one's own only announce; there sockets ask the store, as they do without.
    *
    * @default false

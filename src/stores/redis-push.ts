@@ -36,11 +36,13 @@ export function subscribeBy(client: object): Subscribe | undefined {
 }
 
 async function subscribeByIoRedis(
-  client: { duplicate(): IoRedisConnection },
+  client: { duplicate(...options: object[]): IoRedisConnection; readonly nodes?: unknown },
   channel: string,
   listener: Listener,
 ): Promise<() => Promise<void>> {
-  const connection = client.duplicate();
+  // The command waits for the connection, whatever the client's own do. A Cluster takes its nodes first.
+  const options = { enableOfflineQueue: true };
+  const connection = client.nodes === undefined ? client.duplicate(options) : client.duplicate([], options);
   // It connects again by itself, and subscribes again; the client's own listener hears of the same outage.
   connection.on("error", () => undefined);
   connection.on("message", (_channel, message) => listener(message));
