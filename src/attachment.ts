@@ -104,7 +104,6 @@ export class Attachments {
     const { stored, token } = state;
     if (stored === undefined) return undefined;
     state.attached = true;
-    state.stale = false;
     const watch = this.#watchOf(stored);
     const member = watch.join(ms, touch);
     const detach = (): void => member.end("detached");

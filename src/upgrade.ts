@@ -25,7 +25,8 @@ export function incomingUpgrade(request: UpgradeRequest): IncomingRequest {
   }
   const header = (name: string): string | undefined => {
     if (typeof headers.get === "function") return (headers as Headers).get(name) ?? undefined;
-    const value = (headers as Record<string, string | string[] | undefined>)[name];
+    const fields = headers as Record<string, string | string[] | undefined>;
+    const value = fields[name] ?? (name === "host" ? fields[":authority"] : undefined); // HTTP/2
     return Array.isArray(value) ? value.join(", ") : value;
   };
   return { header, isSecure: () => /^(https|wss):/i.test(url), keys: [] };
@@ -63,7 +64,7 @@ export function checkOrigin(request: IncomingRequest, url: string | undefined, o
   if (origin === undefined) {
     if (!["cross-site", "same-site"].includes(request.header("sec-fetch-site") ?? "")) return;
   } else {
-    const own = (request.header("host") ?? request.header(":authority") ?? hostOf(url))?.toLowerCase();
+    const own = (request.header("host") ?? hostOf(url))?.toLowerCase();
     const isAllowed =
       origins === undefined
         ? hostsOf(origin).includes(own ?? "")

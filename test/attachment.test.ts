@@ -63,6 +63,7 @@ describe("an upgrade request is authenticated", () => {
     const requests = [
       { headers, url: "/chat" },
       new Request("https://app.example.com/chat", { headers }),
+      new Request("https://app.example.com/chat", { headers: { origin: headers.origin, cookie: headers.cookie } }),
       { headers: { ":authority": "app.example.com", origin: headers.origin, cookie: headers.cookie } },
       { headers, url: "/socket.io/", query: {}, auth: {} },
     ];
@@ -215,6 +216,40 @@ describe("the session of a socket", () => {
     await poll();
     expect(await reasonOf(attached)).toBeUndefined();
     await visit(sessions, (each) => expect([each.get("userId"), each.get("count")]).toEqual(["anna", 1]), { cookie });
+  });
+
+  test("cannot, as it was at the upgrade, have it either", async () => {
+    const { sessions, attach } = await loggedIn();
+    const { session } = await attach();
+    session.renewToken();
+    expect((await failure(() => sessions.commit(session))).code).toBe("headers-sent");
+  });
+
+  test("cannot become another user's by what a request has stored meanwhile", async () => {
+    interface Support {
+      user: string;
+      isAdmin: boolean;
+      as: string;
+    }
+    const { sessions } = setup<Support>({
+      subject: ({ user, isAdmin, as }) => (isAdmin === true ? (as ?? user) : user),
+    });
+    const headers = await signIn<Support>(sessions, { user: "anna" });
+    const session = (await (await sessions.attach({ headers }))!.load())!;
+    session.put("as", "bob");
+    await visit(sessions, (each) => each.put("isAdmin", true), { cookie: headers["cookie"] });
+    expect((await failure(() => sessions.commit(session))).code).toBe("headers-sent");
+    await visit(sessions, (each) => expect([each.get("user"), each.get("as")]).toEqual(["anna", undefined]), headers);
+  });
+
+  test("costs nothing to commit unchanged", async () => {
+    const { sessions, attach, store, pass } = await loggedIn({ idleTimeout: "20m" });
+    const attached = await attach();
+    await pass("10m");
+    const session = (await attached.load({ touch: true }))!;
+    store.calls.length = 0;
+    await sessions.commit(session);
+    expect(store.calls).toEqual([]);
   });
 
   test("cannot begin a new one after its end", async () => {
@@ -585,17 +620,53 @@ describe("a store that pushes", () => {
     expect([await reasonOf(attached), clock.timers > 0]).toEqual(["destroyed", true]);
   });
 
+  /** The next find has its answer, which comes late. */
+  function slowFind(store: FaultyStore): () => void {
+    const find = store.find.bind(store);
+    let release = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    store.find = async (token, options) => {
+      store.find = find;
+      const found = await find(token, options);
+      await gate;
+      return found;
+    };
+    return release;
+  }
+
   test("tells of an end while a look is under way, and is asked once more", async () => {
     const { attach, store, sessions, cookie } = await pushed();
     const attached = await attach();
-    store.holds = (method) => method === "find";
+    const release = slowFind(store);
+    store.missed();
+    await visit(sessions, (session) => session.destroy(), { cookie });
+    store.calls.length = 0;
+    for (let turn = 0; turn < 5; turn++) store.missed();
+    release();
+    expect([await reasonOf(attached), store.calls]).toEqual(["destroyed", ["find"]]);
+  });
+
+  test("tells of an end while a socket is being attached, which is found soon", async () => {
+    const { attach, store, sessions, clock } = await pushed();
+    await attach(); // from now on the store is watched
+    await settle();
+    const other = await signIn(sessions, { userId: "bob" });
+    const release = slowFind(store);
+    const attaching = sessions.attach({ headers: other });
+    await visit(sessions, (session) => session.destroy(), { cookie: other["cookie"] });
+    release();
+    const attached = (await attaching)!;
+    expect(await reasonOf(attached)).toBeUndefined();
+    clock.advance("500ms");
+    expect(await reasonOf(attached)).toBe("destroyed");
+  });
+
+  test("is asked for nobody when the last has gone", async () => {
+    const { attach, store } = await pushed();
+    (await attach()).detach();
+    store.calls.length = 0;
     store.missed();
     await settle();
-    const [look] = store.waiting;
-    store.holds = false;
-    const answered = look!.complete();
-    await visit(sessions, (session) => session.destroy(), { cookie });
-    await answered;
-    expect(await reasonOf(attached)).toBe("destroyed");
+    expect(store.calls).toEqual([]);
   });
 });
