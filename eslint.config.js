@@ -3,7 +3,9 @@ import { defineConfig, globalIgnores } from "eslint/config";
 import tseslint from "typescript-eslint";
 
 export default defineConfig(
-  globalIgnores(["**/dist", "coverage", "reports", "examples/nest"]),
+  globalIgnores(["**/dist", "coverage", "reports"]),
+  // These have packages, and options of a compiler, of their own.
+  globalIgnores(["examples/astro", "examples/elysia", "examples/nest", "examples/react-router", "examples/remix"]),
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   js.configs.recommended,
   {
@@ -79,7 +81,10 @@ export default defineConfig(
         process: "readonly",
         performance: "readonly",
         URL: "readonly",
+        URLSearchParams: "readonly",
         Buffer: "readonly",
+        Response: "readonly",
+        fetch: "readonly",
       },
     },
   },

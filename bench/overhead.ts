@@ -1,12 +1,15 @@
 /**
  * What sessions add to the CPU time of a request: a bare node:http server and one with sessions in memory, each a process
- * of its own, measured in turns within one run. `npm run bench -- --rounds 15 --requests 20000`
+ * of its own, measured in turns within one run. `npm run bench:overhead -- --rounds 15 --requests 20000`
  */
 
-import { fork, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import { parseArgs } from "node:util";
+import { login } from "./client.ts";
+import type { Contender } from "./contenders.ts";
+import { install } from "./install.ts";
 import { load } from "./load.ts";
+import { start, type Running } from "./process.ts";
+import { spreadOf } from "./results.ts";
 
 const { values } = parseArgs({
   options: {
@@ -24,39 +27,26 @@ const scenarios = [
   { name: "write", path: "/write", hasCookie: true, budget: 20 },
 ] as const;
 
-interface Server {
-  readonly process: ChildProcess;
-  readonly port: number;
-}
-
-async function start(kind: string): Promise<Server> {
-  const server = fork(new URL("./server.js", import.meta.url), [kind], { execArgv: [] });
-  const [message] = (await once(server, "message")) as [{ port: number }];
-  return { process: server, port: message.port };
+async function run(contender: Contender): Promise<Running> {
+  const server = await start(contender, { variant: "plain" });
+  if (typeof server === "string") throw new Error(server);
+  return server;
 }
 
 /** Microseconds of CPU time for one request. */
-async function measure(server: Server, path: string, cookie: string, count: number): Promise<number> {
-  const before = await cpuTime(server);
-  await load(server.port, path, cookie, count);
-  return ((await cpuTime(server)) - before) / count;
+async function measure(server: Running, path: string, cookie: string, total: number): Promise<number> {
+  const before = await server.usage();
+  const { failure } = await load({ port: server.port, paths: [path], cookies: [cookie], total });
+  if (failure !== undefined) throw new Error(failure);
+  return ((await server.usage()).cpu - before.cpu) / total;
 }
 
-async function cpuTime({ process }: Server): Promise<number> {
-  process.send("cpu");
-  const [message] = (await once(process, "message")) as [{ cpu: number }];
-  return message.cpu;
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
-}
-
-const bare = await start("bare");
-const sessions = await start("sessions");
-const response = await fetch(`http://127.0.0.1:${sessions.port}/start`);
-const session = response.headers.get("set-cookie")?.split(";", 1)[0] ?? "";
+install();
+const onNode = { framework: "node", lacks: [] } as const;
+const ours: Contender = { ...onNode, name: "scs-session", store: "memory", role: "ours" };
+const bare = await run({ ...onNode, name: "bare", store: "none", role: "bare" });
+const sessions = await run(ours);
+const [session = ""] = await login(ours, sessions.port, { sessions: 1 });
 
 const added: Record<string, number[]> = {};
 const plain: number[] = [];
@@ -73,20 +63,20 @@ for (let round = -1; round < rounds; round++) {
   if (process.stdout.isTTY) process.stdout.write(`\rround ${round + 1} of ${rounds} `);
 }
 if (process.stdout.isTTY) process.stdout.write("\r");
-bare.process.disconnect();
-sessions.process.disconnect();
+await bare.stop();
+await sessions.stop();
 
 console.log(`Node ${process.version}, ${rounds} rounds of ${requests} requests, 16 connections, memory store`);
-console.log(`bare node:http server: ${median(plain).toFixed(1)} us of CPU time per request (median)`);
+console.log(`bare node:http server: ${spreadOf(plain).median.toFixed(1)} us of CPU time per request (median)`);
 console.table(
   scenarios.map(({ name, budget }) => {
-    const all = added[name] ?? [];
-    const [low, high] = [Math.min(...all), Math.max(...all)];
+    const { median, low, high } = spreadOf(added[name] ?? []);
     return {
       scenario: name,
-      "added, us (median)": Number(median(all).toFixed(1)),
+      "added, us (median)": Number(median.toFixed(1)),
       "lowest to highest": `${low.toFixed(1)} to ${high.toFixed(1)}`,
       "budget, us": budget,
     };
   }),
 );
+process.exit(); // connections of fetch would keep it for a while

@@ -6,6 +6,7 @@
 
 import { apply, Changes, taken, type Merged } from "./changes.ts";
 import type { SessionRecord } from "./codec.ts";
+import { SessionError } from "./errors.ts";
 import type { Publish } from "./events.ts";
 import type { Limit } from "./limit.ts";
 import { isMarker, type Found, type Records } from "./records.ts";
@@ -30,6 +31,7 @@ export type Standing = { readonly stored: Found; readonly token: string } | { re
 export async function carryOut(work: Work, state: SessionState, changes: Changes): Promise<Standing | undefined> {
   if (changes.newToken !== undefined) changes.earlierTokens.push(changes.newToken);
   changes.newToken = undefined;
+  if (state.attached && needsToken(work.records, state, changes)) throw withoutToken();
   const standing = await attempt(work, state, changes);
   for (const token of changes.earlierTokens) await forget(work, token, standing);
   return changes.earlierTokens.length > 0 ? stillThere(work, standing) : standing;
@@ -191,8 +193,11 @@ async function save(
 ): Promise<Standing> {
   const { records, limit } = work;
   for (let at = loaded; ;) {
-    // Past its expiry as we know it; other requests may have kept it alive.
-    if (newest !== undefined && newest.expiry <= work.now()) newest = await records.find(newest.key, limit);
+    // Past its expiry as we know it, other requests may have kept it alive; and a socket must not set back what they moved.
+    const movedMaybe = newest !== undefined && state.attached && newest.expiry < newest.record.deadline;
+    if (newest !== undefined && (movedMaybe || newest.expiry <= work.now())) {
+      newest = await records.find(newest.key, limit);
+    }
     if (newest === undefined || isMarker(newest)) return superseded(work, state, changes, loaded, newest, undefined);
     if (newest.record.commit === changes.commitId) return { stored: newest, token: state.token };
     noteConflict(work, changes, at, newest);
@@ -201,7 +206,9 @@ async function save(
     if (changes.renewal !== undefined || (!state.unattended && isOfAnother(records, at.record, record))) {
       return renew(work, state, changes, loaded, at);
     }
-    const answer = await records.replace(at, record, limit);
+    // A socket is no visit: its writes leave the idle timeout where it is.
+    const expiry = state.attached ? Math.min(at.expiry, record.deadline) : undefined;
+    const answer = await records.replace(at, record, limit, expiry);
     if (typeof answer === "object") return { stored: answer, token: state.token };
     newest = answer === "conflict" ? await records.find(at.key, limit) : undefined;
   }
@@ -219,6 +226,7 @@ async function renew(
   loaded: Found,
   newest: Found | undefined,
 ): Promise<Standing> {
+  if (state.attached) throw withoutToken();
   const { records, limit } = work;
   const token = (changes.newToken ??= newToken());
   const key = records.keyOf(token);
@@ -295,6 +303,24 @@ function ownOperations(records: Records, changes: Changes, loaded: Values): Chan
   const isLogin = records.subjectOf(loaded) === undefined && records.subjectOf(apply(loaded, operations)) !== undefined;
   if (isLogin) return operations;
   return renewal === undefined ? [] : operations.slice(renewal.ownFrom);
+}
+
+/** Whether the client would have to be told a token: a new one, or that the one it has lasts longer. */
+function needsToken(records: Records, { stored, gone }: SessionState, changes: Changes): boolean {
+  const { destroy, renewal, merged, rememberMe, deadline = 0, operations } = changes;
+  if (renewal !== undefined || merged.length > 0 || rememberMe !== undefined) return true;
+  if (destroy || (stored === undefined && gone === undefined)) return changes.saves;
+  const values = stored?.record.values ?? {};
+  if (records.subjectOf(apply(values, operations)) !== records.subjectOf(values)) return true;
+  return stored !== undefined && deadline > stored.record.deadline;
+}
+
+function withoutToken(): SessionError {
+  const remedy = "Do it in a request. (A socket may end its session: session.destroy())";
+  return new SessionError(
+    "headers-sent",
+    `A socket cannot set cookies: its session cannot be renewed, begun, prolonged, or given to another user. ${remedy}`,
+  );
 }
 
 /** `revise`; when that throws, what a renewal has stored already is taken away. */

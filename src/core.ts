@@ -55,6 +55,7 @@ export class Core {
       available: true,
       unattended: false,
       sealed: false,
+      attached: false,
       observed: false,
       touched: undefined,
       stale: false,

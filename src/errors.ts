@@ -9,6 +9,7 @@ const statuses = {
   "invalid-value": 500,
   "invalid-option": 500,
   "wrong-adapter": 500,
+  "wrong-origin": 403,
   unsupported: 500,
   gone: 409,
   taken: 409,
@@ -19,12 +20,14 @@ const statuses = {
  *
  * - `no-session`: the middleware did not run for this request.
  * - `session-closed`: the request of this session is over.
- * - `headers-sent`: a change after the first byte of the response; it could not be stored truthfully.
+ * - `headers-sent`: a change after the first byte of the response, or one by a socket that would need a new cookie; it could
+ *   not be stored truthfully.
  * - `store-unavailable`: the store failed, or did not answer within `storeTimeout`.
  * - `too-large`: the session is larger than `maxBytes`.
  * - `invalid-value`: a value, key or date that a session cannot hold.
  * - `invalid-option`: an option that cannot be meant; thrown by the constructor.
  * - `wrong-adapter`: `loadAndSave` was called as another framework's.
+ * - `wrong-origin`: a page of another site opened the socket (`attach`).
  * - `unsupported`: the store lacks the ability that the call needs.
  * - `gone`: the session was ended or renewed by another request (with `onGone: "error"`).
  * - `taken`: another request popped the value first (`pop` with `once`).
@@ -35,7 +38,7 @@ export type SessionErrorCode = keyof typeof statuses;
 export class SessionError extends Error {
   override readonly name = "SessionError";
   readonly code: SessionErrorCode;
-  /** The HTTP status that an error page should have: 503, 409 or 500. Express and Koa read it. */
+  /** The HTTP status that an error page should have: 503, 409, 403 or 500. Express and Koa read it. */
   readonly status: number;
 
   constructor(code: SessionErrorCode, message: string, options?: ErrorOptions) {

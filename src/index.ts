@@ -5,6 +5,8 @@ export type { Session, SessionOf, SessionStatus } from "./session.ts";
 export type { SessionOptions } from "./options.ts";
 export { cookie, type CookieOptions } from "./cookie.ts";
 export { header, type Credential, type IncomingRequest, type ResponseHeaders, type Transport } from "./transport.ts";
+export type { Attachment, AttachmentEnd, AttachOptions } from "./attachment.ts";
+export type { Origins, UpgradeRequest } from "./upgrade.ts";
 export type { Exchange } from "./exchange.ts";
 export { defaultCodec, type Codec, type CodecContext, type SessionRecord } from "./codec.ts";
 export type { CallOptions, ReplaceAnswer, SessionToStore, Store, StoredSession } from "./store.ts";

@@ -64,6 +64,24 @@ export class Loader {
     return session;
   }
 
+  /** Moves the idle timeout of a session, beside what else is done with it; a failure is an event, not an error. */
+  touch(session: Session, at: Found): void {
+    const { options, records, limits } = this.#core;
+    if (options.idleTimeout === undefined) return;
+    const expiry = records.expiryOf(at.record.deadline);
+    if (expiry - at.expiry <= options.touchInterval) return;
+    const state = stateOf(session);
+    const touched = limits
+      .run((limit) => records.touch(at, expiry, limit))
+      .then((moved) => {
+        if (moved && state.stored === at) state.stored = { ...at, expiry };
+        return moved;
+      })
+      .catch(() => false);
+    state.touched = touched;
+    this.#core.track(touched);
+  }
+
   #find(tokens: readonly OpenedToken[], touch: boolean, limit: Limit): Promise<Session> {
     const { records } = this.#core;
     const find = (opened: OpenedToken): Promise<Found | undefined> => records.load(records.keyOf(opened.token), limit);
@@ -99,25 +117,7 @@ export class Loader {
   #take({ opened, at }: Candidate, touch: boolean): Session {
     const session = this.standingOn(at, opened.token);
     stateOf(session).stale = opened.stale;
-    if (touch) this.#touch(session, at);
+    if (touch) this.touch(session, at);
     return session;
-  }
-
-  /** Moves the idle timeout, beside the handler; a failure is an event, not an error. */
-  #touch(session: Session, at: Found): void {
-    const { options, records, limits } = this.#core;
-    if (options.idleTimeout === undefined) return;
-    const expiry = records.expiryOf(at.record.deadline);
-    if (expiry - at.expiry <= options.touchInterval) return;
-    const state = stateOf(session);
-    const touched = limits
-      .run((limit) => records.touch(at, expiry, limit))
-      .then((moved) => {
-        if (moved && state.stored === at) state.stored = { ...at, expiry };
-        return moved;
-      })
-      .catch(() => false);
-    state.touched = touched;
-    this.#core.track(touched);
   }
 }

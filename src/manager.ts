@@ -1,5 +1,6 @@
 /** The session manager: what applications and adapters call. */
 
+import { Attachments, type Attachment, type AttachOptions } from "./attachment.ts";
 import { endInTurn } from "./commit.ts";
 import { storage } from "./context.ts";
 import { Core } from "./core.ts";
@@ -16,6 +17,7 @@ import { changesOf, isSession, stateOf, type Session, type SessionState } from "
 import { Sweeper } from "./sweeper.ts";
 import type { IncomingRequest, ResponseHeaders } from "./transport.ts";
 import type { DeepReadonly, KeyOf } from "./types.ts";
+import type { UpgradeRequest } from "./upgrade.ts";
 import { handOut } from "./values.ts";
 import { warnOnce } from "./warnings.ts";
 
@@ -73,6 +75,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   readonly #host: ExchangeHost;
   readonly #directory: Directory;
   readonly #sweeper: Sweeper;
+  readonly #attachments: Attachments;
   /** Under which each request carries its exchange. A WeakMap would do, but measurably burdens the garbage collector. */
   readonly #slot = Symbol("scs-session");
 
@@ -85,6 +88,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     this.#saver = new Saver(core);
     this.#directory = new Directory(core, subject !== undefined);
     this.#sweeper = new Sweeper(core);
+    this.#attachments = new Attachments(core, this.#loader);
     this.#host = {
       transport: resolved.transport,
       blank: () => core.session(),
@@ -171,7 +175,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     const headers: [string, string][] = [];
     const append = (name: string, value: string): void => void headers.push([name, value]);
     const collector = { get: () => null, set: append, append, delete: () => undefined };
-    if (state.outcome !== undefined) {
+    if (state.outcome !== undefined && !state.attached) {
       this.#writeToken(state, collector, request);
       forbidCaching(collector);
     }
@@ -182,6 +186,19 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
       expiry: stored && new Date(stored.expiry),
       headers,
     };
+  }
+
+  /**
+   * Attaches a socket to the session of the request that opens it. Undefined when it brings none that is live: answer 401.
+   * Throws `wrong-origin` (status 403) when a page of another origin opened it, and `store-unavailable` (503).
+   *
+   * ```ts
+   * const attached = await manager.attach(request);
+   * if (attached !== undefined) void attached.closed.then((reason) => socket.close(4401, reason));
+   * ```
+   */
+  attach(request: UpgradeRequest, options: AttachOptions = {}): Promise<Attachment<Data> | undefined> {
+    return this.#attachments.attach(request, options) as Promise<unknown> as Promise<Attachment<Data> | undefined>;
   }
 
   /**
@@ -288,11 +305,12 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   }
 
   /**
-   * Stops the sweep, waits for what is still being stored, for `storeTimeout` at most, and closes the store (but not the
+   * Stops the sweep, lets sockets go, waits for what is still being stored, for `storeTimeout` at most, and closes the store (but not the
    * client it was given).
    */
   async close(): Promise<void> {
     this.#sweeper.stop();
+    await this.#core.limits.run(() => this.#attachments.close()).catch(() => undefined);
     await this.#core.limits.run(() => this.#core.idle()).catch(() => undefined);
     await this.#core.options.store.close?.();
   }

@@ -127,9 +127,9 @@ export class Records {
     return this.#write(key, limit, commit, () => found, lost);
   }
 
-  /** Replaces what was found by a new record, if it is still there as it was found. */
-  replace(at: Found, record: SessionRecord, limit: Limit): Promise<Found | "conflict" | "missing"> {
-    return this.#replaceBy(at, record, record.values, "replaced", limit);
+  /** Replaces what was found by a new record, if it is still there as it was found. `expiry`: another than from now on. */
+  replace(at: Found, record: SessionRecord, limit: Limit, expiry?: number): Promise<Found | "conflict" | "missing"> {
+    return this.#replaceBy(at, record, record.values, "replaced", limit, expiry);
   }
 
   /** Replaces what was found by a marker. It stays in the index of its subject, so that `revoke` can follow it. */
@@ -166,8 +166,9 @@ export class Records {
     of: Values,
     ifLost: ReplaceAnswer,
     limit: Limit,
+    expiry?: number,
   ): Promise<Found | "conflict" | "missing"> {
-    const { found, toStore } = this.#encode(at.key, record, of);
+    const { found, toStore } = this.#encode(at.key, record, of, expiry);
     const replace = (): Promise<ReplaceAnswer> => this.#replace(at, toStore, limit);
     const use = (answer: ReplaceAnswer): Found | "conflict" | "missing" => (answer === "replaced" ? found : answer);
     return this.#write(at.key, limit, replace, use, (latest) => (isBy(latest, record) ? use(ifLost) : undefined));
@@ -224,13 +225,17 @@ export class Records {
     }
   }
 
-  #encode(key: string, record: SessionRecord, of: Values): { found: Found; toStore: SessionToStore } {
+  #encode(
+    key: string,
+    record: SessionRecord,
+    of: Values,
+    expiry = record.successor === undefined ? this.expiryOf(record.deadline) : record.deadline,
+  ): { found: Found; toStore: SessionToStore } {
     const { codec, name, maxBytes } = this.#options;
     const bytes = codec.encode(record, { key, manager: name });
     if (bytes.length > maxBytes) throw tooLarge(record.values, bytes.length, maxBytes);
-    const expiry = record.successor === undefined ? this.expiryOf(record.deadline) : record.deadline;
     const dates = { expiry: new Date(expiry), deadline: new Date(record.deadline) };
-    const toStore = { data: bytes, ...dates, subject: this.subjectOf(of) };
+    const toStore = { data: bytes, ...dates, subject: this.subjectOf(of), ended: record.successor !== undefined };
     return { found: { key, bytes, record, expiry }, toStore };
   }
 }

@@ -159,11 +159,11 @@ export class Saver {
    */
   async #refresh(state: SessionState, isEarlier: boolean): Promise<void> {
     const { limits, records } = this.#core;
-    const { stored, touched, stale, rememberMe } = state;
+    const { stored, touched, stale, rememberMe, attached } = state;
     state.touched = undefined;
     state.stale = false;
     const isWanted = stale || isEarlier;
-    if (stored === undefined || (!isWanted && !this.#isPersistent(rememberMe))) return;
+    if (stored === undefined || attached || (!isWanted && !this.#isPersistent(rememberMe))) return;
     if ((await touched) !== true && !isWanted) return;
     const latest = await limits.run((limit) => records.find(stored.key, limit)).catch(() => "unknown" as const);
     if (latest === "unknown") return;

@@ -41,6 +41,8 @@ export interface SessionState {
   unattended: boolean;
   /** Set once the response can no longer wait for a change: it is on its way, or is to say that the commit has failed. */
   sealed: boolean;
+  /** Whether it belongs to a socket, which cannot hand out a token. */
+  attached: boolean;
   /** Whether the response may depend on it: something of it was read or changed. */
   observed: boolean;
   /** Settles when the idle timeout that the load has moved is stored; false when it could not be. */

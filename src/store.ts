@@ -14,6 +14,8 @@ export interface SessionToStore extends StoredSession {
   readonly subject?: string | undefined;
   /** When the session ends at the latest: no later `touch` moves its expiry beyond. Undefined: the expiry. */
   readonly deadline?: Date | undefined;
+  /** Whether this is only what a renewal leaves under the old token: that session has ended, and watchers are told. */
+  readonly ended?: boolean | undefined;
 }
 
 /** Given to every call of a store. */
@@ -66,6 +68,12 @@ export interface Store {
   findBySubject?(subject: string): AsyncIterable<[token: string, session: StoredSession]>;
   /** Deletes at most `limit` sessions whose expiry has passed, and says how many. */
   deleteExpired?(limit: number): Promise<number>;
+  /**
+   * Calls `listener` with the token of every session that any process ends from now on: deletes, or replaces by one that is
+   * `ended`; and with undefined when some may have been missed. It may be called too often. That a session expires is not
+   * told. The function that it answers with ends it.
+   */
+  watch?(listener: (token: string | undefined) => void): Promise<() => Promise<void>>;
   /** Stops what the store itself started. The client it was given stays open. */
   close?(): Promise<void>;
 }

@@ -7,6 +7,7 @@ import ts from "typescript";
 import { describe, expect, test } from "vitest";
 import * as publicNames from "scs-session";
 import manifest from "../package.json" with { type: "json" };
+import { attachDefaults } from "../src/attachment.ts";
 import { cookieDefaults } from "../src/cookie.ts";
 import { defaults } from "../src/options.ts";
 
@@ -153,7 +154,7 @@ describe("the package", () => {
   /** What several adapters or stores share has no entry of its own. */
   const privateFiles = [
     ...["src/adapters/head.ts", "src/adapters/hold.ts", "src/adapters/serve.ts", "src/adapters/respond.ts"],
-    ...["src/stores/redis-client.ts", "src/stores/sql.ts"],
+    ...["src/stores/redis-client.ts", "src/stores/redis-push.ts", "src/stores/postgres-push.ts", "src/stores/sql.ts"],
   ];
 
   test("has a source for each entry, and an entry for each adapter, store and codec", () => {
@@ -205,6 +206,9 @@ describe("the package", () => {
       names.push(...clause.elements.map(({ name }) => name.text));
     }
     expect(names.sort()).toStrictEqual([
+      "AttachOptions",
+      "Attachment",
+      "AttachmentEnd",
       "CallOptions",
       "Clock",
       "Codec",
@@ -223,6 +227,7 @@ describe("the package", () => {
       "MemoryStore",
       "MemoryStoreOptions",
       "OfSubject",
+      "Origins",
       "ReplaceAnswer",
       "ResponseHeaders",
       "Session",
@@ -238,6 +243,7 @@ describe("the package", () => {
       "Store",
       "StoredSession",
       "Transport",
+      "UpgradeRequest",
       "ValueOf",
       "cookie",
       "defaultCodec",
@@ -311,6 +317,7 @@ describe("doc comments", () => {
   test("stand on every option, and @default says what the code does", () => {
     const cases: [file: string, name: string, actual: Record<string, unknown>][] = [
       ["src/options.ts", "SessionOptions", defaults],
+      ["src/attachment.ts", "AttachOptions", attachDefaults],
       ["src/cookie.ts", "CookieOptions", cookieDefaults],
     ];
     for (const [path, name, actual] of cases) {
@@ -354,5 +361,9 @@ describe("doc comments", () => {
 });
 
 test("the defaults are frozen", () => {
-  expect([Object.isFrozen(defaults), Object.isFrozen(cookieDefaults)]).toStrictEqual([true, true]);
+  expect([Object.isFrozen(defaults), Object.isFrozen(cookieDefaults), Object.isFrozen(attachDefaults)]).toStrictEqual([
+    true,
+    true,
+    true,
+  ]);
 });

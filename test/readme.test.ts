@@ -17,11 +17,12 @@ declare const sessions: SessionManager<{ userId: number }>;
 
 /** What the samples in doc comments stand on. */
 const samples = writeSamples({
-  "src/manager.ts": `import { SessionManager } from "scs-session";\ndeclare const manager: SessionManager<{ userId: number }>;\n`,
+  "src/manager.ts": `import { SessionManager } from "scs-session";\ndeclare const manager: SessionManager<{ userId: number }>;\nimport type { IncomingMessage } from "node:http";\nimport type { WebSocket } from "ws";\ndeclare const request: IncomingMessage;\ndeclare const socket: WebSocket;\n`,
   "src/adapters/node.ts": `${anySessions}import { createServer } from "node:http";\nimport { loadAndSave } from "scs-session/node";\n`,
   "src/adapters/express.ts": `${anySessions}import express from "express";\nimport { loadAndSave } from "scs-session/express";\nconst app = express();\n`,
   "src/adapters/fastify.ts": `${anySessions}import Fastify from "fastify";\nimport { loadAndSave } from "scs-session/fastify";\nconst app = Fastify();\n`,
   "src/adapters/fetch.ts": `${anySessions}import { loadAndSave } from "scs-session/fetch";\n`,
+  "src/adapters/hono.ts": `${anySessions}import { Hono } from "hono";\nimport { loadAndSave } from "scs-session/hono";\nconst app = new Hono();\n`,
   "src/adapters/koa.ts": `${anySessions}import Koa from "koa";\nimport { loadAndSave } from "scs-session/koa";\nconst app = new Koa();\n`,
   "src/stores/postgres.ts": `import { Pool } from "pg";\nimport { PostgresStore } from "scs-session/postgres";\n`,
   "src/stores/mysql.ts": `import { createPool } from "mysql2/promise";\nimport { MySqlStore } from "scs-session/mysql";\n`,

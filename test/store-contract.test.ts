@@ -9,7 +9,7 @@ const bytes = (content: string): Uint8Array => new TextEncoder().encode(content)
 const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe("MemoryStore", () => {
-  for (const { name, run } of storeContract(() => new MemoryStore())) test(name, run);
+  for (const { name, run } of storeContract(() => new MemoryStore(), { push: true })) test(name, run);
 });
 
 describe("a store with the three verbs only", () => {
@@ -274,12 +274,27 @@ const faults: Readonly<Record<string, Fault>> = {
       },
     };
   },
+  "watch tells the token of a session that replace ends": deaf,
+  "watch tells the token of a session that replace leaves a marker of": (memory) => ({
+    replace: (token, expected, next) => memory.replace(token, expected, next && { ...next, ended: false }),
+  }),
+  "watch tells the token of a session that is deleted": deaf,
+  "watch has told each of its listeners, and none that has ended": (memory) => ({
+    async watch(listener) {
+      await memory.watch(listener);
+      return async () => undefined;
+    },
+  }),
   "find rejects with an error when the server is gone": () => ({}),
   "commit rejects with an error when the server is gone": () => ({}),
   "delete rejects with an error when the server is gone": () => ({}),
   "replace rejects with an error when the server is gone": () => ({}),
   "touch rejects with an error when the server is gone": () => ({}),
 };
+
+function deaf(): Partial<Store> {
+  return { watch: async () => async () => undefined };
+}
 
 function storeWith(fault: Fault | undefined): Store {
   const memory = new MemoryStore();
@@ -292,12 +307,13 @@ function storeWith(fault: Fault | undefined): Store {
     all: () => memory.all(),
     findBySubject: (subject) => memory.findBySubject(subject),
     deleteExpired: (limit) => memory.deleteExpired(limit),
+    watch: (listener) => memory.watch(listener),
     ...fault?.(memory),
   };
 }
 
 describe("a store with one fault fails the case of it", () => {
-  const names = storeContract(() => storeWith(undefined), { unreachable: () => storeWith(undefined) }).map(
+  const names = storeContract(() => storeWith(undefined), { push: true, unreachable: () => storeWith(undefined) }).map(
     ({ name }) => name,
   );
 
@@ -307,7 +323,7 @@ describe("a store with one fault fails the case of it", () => {
 
   test.each(Object.keys(faults))("%s", async (name) => {
     const make = (): Store => storeWith(faults[name]);
-    const broken = storeContract(make, { unreachable: make }).find((each) => each.name === name);
+    const broken = storeContract(make, { push: true, unreachable: make }).find((each) => each.name === name);
     await expect(broken?.run()).rejects.toThrow();
   });
 });

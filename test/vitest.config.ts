@@ -19,6 +19,8 @@ export default defineConfig({
   resolve: { alias },
   test: {
     include: ["test/**/*.test.ts"],
+    testTimeout: 60_000, // machines are shared; what hangs is found all the same
+    hookTimeout: 120_000,
     globalSetup: "test/servers/index.ts",
     reporters: ["default", "json"],
     outputFile: { json: "reports/test.json" },

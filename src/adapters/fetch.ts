@@ -1,8 +1,7 @@
 /** The adapter of everything that answers a Request with a Response: Bun, Deno, Workers, and frameworks built on fetch. */
 
-import { SessionError } from "../errors.ts";
 import type { SessionManager } from "../manager.ts";
-import { incomingRequest, respond } from "./respond.ts";
+import { answer, incomingRequest, respond } from "./respond.ts";
 import { expectManager, wrongAdapter, type AdapterOptions } from "./serve.ts";
 
 /** The options of this adapter. */
@@ -30,16 +29,11 @@ export function loadAndSave<Data extends object, Rest extends unknown[]>(
     if (skip?.(request) === true) return handler(request, ...rest);
     return respond(manager, {
       incoming: incomingRequest(request),
-      signal: request.signal,
+      get signal() {
+        return request.signal;
+      },
       handle: () => handler(request, ...rest),
       fail: (error) => onError(error, request),
     });
   };
-}
-
-/** The response to an error where no framework has one. */
-function answer(error: unknown): Response {
-  const status = error instanceof SessionError ? error.status : 500;
-  const text = { 409: "Conflict", 503: "Service Unavailable" }[status] ?? "Internal Server Error";
-  return new Response(`${text}\n`, { status, headers: { "cache-control": "no-store" } });
 }

@@ -1,33 +1,39 @@
 /** What the adapters of fetch's Request and Response share: the response is handed on once the session is stored. */
 
+import { SessionError } from "../errors.ts";
 import type { Exchange } from "../exchange.ts";
-import type { IncomingRequest } from "../transport.ts";
+import type { IncomingRequest, ResponseHeaders } from "../transport.ts";
 import type { AnyManager } from "./serve.ts";
 
 /** One request, as its adapter sees it. */
 export interface Answering {
   readonly incoming: IncomingRequest;
+  /** Tells that the client has gone. Looked at by those who need it only: some servers make it on demand. */
   readonly signal: AbortSignal;
   /** Runs the handler. */
   handle(): Response | Promise<Response>;
-  /** The response to a session that cannot be loaded or stored; may throw to leave it to the framework. */
-  fail(error: unknown): Response | Promise<Response>;
+  /**
+   * The response to a session that cannot be loaded or stored. May throw, to leave it to the framework; `addHeaders` is for
+   * those who do, and adds what the sessions of other managers, which are stored, have to say in that response.
+   */
+  fail(error: unknown, addHeaders: (headers: ResponseHeaders) => void): Response | Promise<Response>;
 }
 
 /** Loads the session, runs the handler, stores the session, and then hands the response on. */
 export async function respond(manager: AnyManager, answering: Answering): Promise<Response> {
-  const { incoming, signal } = answering;
+  const { incoming } = answering;
   let exchange: Exchange;
   try {
     exchange = await manager.open(incoming);
   } catch (error) {
-    return answering.fail(error);
+    return answering.fail(error, () => undefined);
   }
   if (exchange.request !== incoming) return answering.handle();
   let isOver = false;
   exchange.driver = {
     isOver: () => isOver,
     onDestroy() {
+      const { signal } = answering;
       const close = (): void => void exchange.close().catch(() => undefined);
       if (signal.aborted) queueMicrotask(close);
       else signal.addEventListener("abort", close, { once: true });
@@ -43,15 +49,19 @@ export async function respond(manager: AnyManager, answering: Answering): Promis
   }
   isOver = true;
   exchange.seal();
-  if (!exchange.inUse) return response;
+  if (!exchange.needsCommit && !exchange.hasHeaders) return response;
   const stored = storedFor(incoming.keys[0] ?? incoming);
   try {
     if (exchange.needsCommit) await exchange.commit();
   } catch (error) {
     // Nobody reads the handler's body any more.
-    response.body?.cancel().catch(() => undefined);
+    if (!isUpgrade(response)) response.body?.cancel().catch(() => undefined);
     // The sessions of other managers inside of this one are stored; their headers were on the response that is not sent.
-    return withHeaders(await answering.fail(error), [...stored, exchange]);
+    const speaking = [...stored, exchange];
+    const addHeaders = (headers: ResponseHeaders): void => {
+      for (const each of speaking) each.writeHeaders(headers);
+    };
+    return withHeaders(await answering.fail(error, addHeaders), speaking);
   }
   stored.push(exchange);
   return withHeaders(response, [exchange]);
@@ -73,6 +83,13 @@ export function incomingRequest(request: Request, context?: object): IncomingReq
     isSecure: () => request.url.startsWith("https:"),
     keys: context === undefined ? [request] : [context, request],
   };
+}
+
+/** The response to an error where no framework has one. */
+export function answer(error: unknown): Response {
+  const status = error instanceof SessionError ? error.status : 500;
+  const text = { 409: "Conflict", 503: "Service Unavailable" }[status] ?? "Internal Server Error";
+  return new Response(`${text}\n`, { status, headers: { "cache-control": "no-store" } });
 }
 
 /** A copy with the headers of the sessions: the handler may hand out the same Response to others. */

@@ -152,17 +152,20 @@ export function expectManager(name: string, manager: Partial<AnyManager> | undef
 /** The error of a call with another framework's arguments; `first` is the first of them. */
 export function wrongAdapter(name: string, first: unknown): SessionError {
   const { socket, onerror, ctx, req, headers, addHook } = (first ?? {}) as Record<string, unknown>;
+  const isHono = typeof req === "object" && req !== null && "raw" in req;
   const right =
     onerror !== undefined && req !== undefined
-      ? 'a context of Koa: import loadAndSave from "scs-session/koa"'
+      ? 'the context of Koa: import loadAndSave from "scs-session/koa"'
       : socket !== undefined
         ? 'a request of Node or Express: import loadAndSave from "scs-session/node" or "scs-session/express"'
-        : ctx !== undefined || req !== undefined
-          ? "the context of a framework such as Koa or Hono: this adapter does not serve it"
-          : headers instanceof Headers
-            ? 'a Request of fetch: import loadAndSave from "scs-session/fetch"'
-            : addHook !== undefined
-              ? 'a Fastify instance: app.register(loadAndSave(sessions)), imported from "scs-session/fastify"'
-              : "none of the arguments it takes";
+        : isHono
+          ? 'the context of Hono: import loadAndSave from "scs-session/hono"'
+          : ctx !== undefined || req !== undefined
+            ? "the context of a framework such as Koa or Hono: this adapter does not serve it"
+            : headers instanceof Headers
+              ? 'a Request of fetch: import loadAndSave from "scs-session/fetch"'
+              : addHook !== undefined
+                ? 'a Fastify instance: app.register(loadAndSave(sessions)), imported from "scs-session/fastify"'
+                : "none of the arguments it takes";
   return new SessionError("wrong-adapter", `loadAndSave of scs-session/${name} was called with ${right}.`);
 }

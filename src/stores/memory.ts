@@ -39,6 +39,7 @@ export class MemoryStore implements Store {
   readonly #entries = new Map<string, Entry>();
   readonly #anonymous = new Set<string>();
   readonly #bySubject = new Map<string, Set<string>>();
+  readonly #watchers = new Set<(token: string) => void>();
   /** Where the next batch of a sweep goes on. */
   #sweep: MapIterator<[string, Entry]> | undefined;
 
@@ -62,6 +63,7 @@ export class MemoryStore implements Store {
 
   delete(token: string): Promise<void> {
     this.#remove(token);
+    this.#tell(token);
     return Promise.resolve();
   }
 
@@ -71,6 +73,7 @@ export class MemoryStore implements Store {
     if (entry.data !== toText(expected)) return Promise.resolve("conflict");
     if (next === undefined) this.#remove(token);
     else this.#set(token, next);
+    if (next === undefined || next.ended === true) this.#tell(token);
     return Promise.resolve("replaced");
   }
 
@@ -93,6 +96,12 @@ export class MemoryStore implements Store {
       const entry = this.#entries.get(token);
       if (entry !== undefined) yield [token, toStored(entry)];
     }
+  }
+
+  watch(listener: (token: string) => void): Promise<() => Promise<void>> {
+    const watcher = (token: string): void => listener(token);
+    this.#watchers.add(watcher);
+    return Promise.resolve(async () => void this.#watchers.delete(watcher));
   }
 
   async deleteExpired(limit: number): Promise<number> {
@@ -138,11 +147,17 @@ export class MemoryStore implements Store {
     if (this.#anonymous.delete(token)) this.#anonymous.add(token);
   }
 
+  #tell(token: string): void {
+    for (const watcher of this.#watchers) watcher(token);
+  }
+
   #evict(newest: string): void {
     const [first] = this.#anonymous;
     const [oldest] = this.#entries.keys();
     const victim = first === undefined || (first === newest && this.#anonymous.size === 1) ? oldest : first;
-    if (victim !== undefined) this.#remove(victim);
+    if (victim === undefined) return;
+    this.#remove(victim);
+    this.#tell(victim);
   }
 
   #remove(token: string): void {

@@ -1,6 +1,8 @@
 /** Sessions in PostgreSQL. */
 
 import { SessionError } from "../errors.ts";
+import type { Store } from "../store.ts";
+import { listenBy } from "./postgres-push.ts";
 import {
   codeOf,
   isText,
@@ -21,6 +23,15 @@ export interface PostgresStoreOptions extends SqlStoreOptions {
    * @default true
    */
   readonly prepare?: boolean;
+  /**
+   * Whether the end of a session is announced (`pg_notify`, in the statement that ends it), so that sockets attached to it
+   * in other processes close at once. Set it in every process of the site. One with sockets listens: pg's pool lends it a
+   * connection for good (`max` must be two or more), and postgres.js opens one, which must not go through PgBouncer in transaction mode. Bun.sql and clients of
+   * one's own only announce; there sockets ask the store, as they do without.
+   *
+   * @default false
+   */
+  readonly push?: boolean;
 }
 
 /** A Pool or Client of `pg`. */
@@ -54,11 +65,17 @@ export interface PGliteClient {
  * ```
  */
 export class PostgresStore extends SqlStore {
+  /** With `push`, where the client can listen. */
+  readonly watch?: NonNullable<Store["watch"]>;
+
   constructor(
     client: PgClient | PostgresJsClient | PGliteClient | SqlClient,
-    { table = "sessions", prepare = true }: PostgresStoreOptions = {},
+    { table = "sessions", prepare = true, push = false }: PostgresStoreOptions = {},
   ) {
-    super(recognise(client, prepare), dialect(table), table);
+    const channel = push ? `scs_session_${hash(table)}` : undefined;
+    super(recognise(client, prepare), dialect(table, channel), table);
+    const listen = listenBy(client);
+    if (channel !== undefined && listen !== undefined) this.watch = (listener) => listen(channel, listener);
   }
 }
 
@@ -111,7 +128,8 @@ function hash(text: string): string {
   return sum.toString(36);
 }
 
-function dialect(tableName: string): Dialect {
+/** `channel`: where the end of a session is announced. */
+function dialect(tableName: string, channel?: string): Dialect {
   const { table, name } = quoted(tableName, '"');
   // As a number of milliseconds: what drivers make of dates depends on their settings.
   const columns = "token, data, round(extract(epoch FROM expiry)::numeric * 1000)::float8 AS expiry";
@@ -119,9 +137,11 @@ function dialect(tableName: string): Dialect {
   // A session that is changed meanwhile is judged as it was when the statement began, or as a conflict: both are true answers.
   const answer = `SELECT CASE WHEN EXISTS (SELECT FROM done) THEN 'replaced'
     WHEN EXISTS (SELECT FROM ${table} WHERE token = $1) THEN 'conflict' ELSE 'missing' END AS answer`;
-  const update = `WITH done AS (UPDATE ${table} SET data = $3, expiry = ${date("$4")}, subject = $5
-    WHERE token = $1 AND data = $2 RETURNING 1) ${answer}`;
-  const remove = `WITH done AS (DELETE FROM ${table} WHERE token = $1 AND data = $2 RETURNING 1) ${answer}`;
+  const told = channel === undefined ? "1" : `pg_notify('${channel}', token)`;
+  const update = (returning: string): string => `WITH done AS (UPDATE ${table} SET data = $3, expiry = ${date("$4")},
+    subject = $5 WHERE token = $1 AND data = $2 RETURNING ${returning}) ${answer}`;
+  const [change, mark] = [update("1"), update(told)];
+  const remove = `WITH done AS (DELETE FROM ${table} WHERE token = $1 AND data = $2 RETURNING ${told}) ${answer}`;
   return {
     migrations: [
       `CREATE TABLE IF NOT EXISTS ${table} (token TEXT PRIMARY KEY, data BYTEA NOT NULL, expiry TIMESTAMPTZ NOT NULL, subject TEXT)`,
@@ -132,7 +152,7 @@ function dialect(tableName: string): Dialect {
     find: `SELECT ${columns} FROM ${table} WHERE token = $1`,
     commit: `INSERT INTO ${table} (token, data, expiry, subject) VALUES ($1, $2, ${date("$3")}, $4)
     ON CONFLICT (token) DO UPDATE SET data = EXCLUDED.data, expiry = EXCLUDED.expiry, subject = EXCLUDED.subject`,
-    delete: `DELETE FROM ${table} WHERE token = $1`,
+    delete: `DELETE FROM ${table} WHERE token = $1${channel === undefined ? "" : ` RETURNING ${told}`}`,
     touch: `UPDATE ${table} SET expiry = ${date("$1")} WHERE token = $2 RETURNING 1`,
     page: `SELECT ${columns} FROM ${table} WHERE token > $1 ORDER BY token LIMIT ${pageSize}`,
     pageBySubject: `SELECT ${columns} FROM ${table} WHERE subject = $1 AND token > $2 ORDER BY token LIMIT ${pageSize}`,
@@ -149,7 +169,7 @@ function dialect(tableName: string): Dialect {
       const { rows } =
         next === undefined
           ? await run(remove, [token, expected])
-          : await run(update, [token, expected, next.data, next.expiry, next.subject]);
+          : await run(next.ended ? mark : change, [token, expected, next.data, next.expiry, next.subject]);
       const given = rows[0]?.["answer"];
       if (given === "replaced" || given === "conflict" || given === "missing") return given;
       throw new SessionError("store-unavailable", "PostgreSQL gave no answer to replace.");

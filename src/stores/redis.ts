@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { SessionError } from "../errors.ts";
 import type { CallOptions, ReplaceAnswer, SessionToStore, Store, StoredSession } from "../store.ts";
 import { recognise, type AnyRedisClient, type Commands, type Send } from "./redis-client.ts";
+import { subscribeBy } from "./redis-push.ts";
 
 export type {
   AnyRedisClient,
@@ -24,6 +25,15 @@ export interface RedisStoreOptions {
    * @default "scs:session:"
    */
   readonly prefix?: string;
+  /**
+   * Whether the end of a session is announced (`PUBLISH`, in the script that ends it, to the channel `ended:` and the
+   * prefix), so that sockets attached to it in other processes close at once. Set it in every process of the site. One
+   * with sockets subscribes, by a connection of its own like the client's. Pools of node-redis and clients of one's own
+   * only announce; there sockets ask the store, as they do without.
+   *
+   * @default false
+   */
+  readonly push?: boolean;
 }
 
 /** How many keys are asked for at once. */
@@ -55,6 +65,18 @@ local function enter(index, token, deadline)
 end
 `;
 
+const replace = `${enter}
+    local stored = redis.call('GET', KEYS[1])
+    if not stored then return 0 end
+    if stored ~= ARGV[1] then return 1 end
+    if #ARGV == 1 then
+      redis.call('DEL', KEYS[1])
+    else
+      if KEYS[2] then enter(KEYS[2], ARGV[4], ARGV[5]) end
+      redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])
+    end
+    return 2`;
+
 const scripts = {
   find: script("return { redis.call('GET', KEYS[1]), redis.call('PEXPIRETIME', KEYS[1]) }"),
 
@@ -66,17 +88,16 @@ const scripts = {
     redis.call('SET', KEYS[1], ARGV[1], 'PXAT', ARGV[2])`),
 
   /** The same with the expected data before; nothing else to delete. */
-  replace: script(`${enter}
-    local stored = redis.call('GET', KEYS[1])
-    if not stored then return 0 end
-    if stored ~= ARGV[1] then return 1 end
-    if #ARGV == 1 then
-      redis.call('DEL', KEYS[1])
-    else
-      if KEYS[2] then enter(KEYS[2], ARGV[4], ARGV[5]) end
-      redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])
-    end
-    return 2`),
+  replace: script(replace),
+
+  /** The same for what ends the session, and is announced: with channel and token at the end. */
+  end: script(`
+    local token = table.remove(ARGV)
+    local channel = table.remove(ARGV)
+    ${replace.replace(/return 2$/, "redis.call('PUBLISH', channel, token) return 2")}`),
+
+  /** Of a session that is announced: with channel and token. */
+  delete: script("if redis.call('DEL', KEYS[1]) == 1 then redis.call('PUBLISH', ARGV[1], ARGV[2]) end"),
 
   /**
    * Tokens without session, and their scores. They leave the index a minute after they were found missing first: in a
@@ -112,10 +133,18 @@ const replaceAnswers: readonly ReplaceAnswer[] = ["missing", "conflict", "replac
 export class RedisStore implements Store {
   readonly #commands: Commands;
   readonly #prefix: string;
+  /** Where the end of a session is announced. */
+  readonly #channel: string | undefined;
+  /** With `push`, where the client can subscribe. */
+  readonly watch?: NonNullable<Store["watch"]>;
 
-  constructor(client: AnyRedisClient, { prefix = "scs:session:" }: RedisStoreOptions = {}) {
+  constructor(client: AnyRedisClient, { prefix = "scs:session:", push = false }: RedisStoreOptions = {}) {
     this.#commands = recognise(client);
     this.#prefix = prefix;
+    const channel = push ? `ended:${prefix}` : undefined;
+    this.#channel = channel;
+    const subscribe = subscribeBy(client);
+    if (channel !== undefined && subscribe !== undefined) this.watch = (listener) => subscribe(channel, listener);
   }
 
   find(token: string, options: Partial<CallOptions> = {}): Promise<StoredSession | undefined> {
@@ -139,7 +168,10 @@ export class RedisStore implements Store {
   }
 
   async delete(token: string, options?: CallOptions): Promise<void> {
-    if (isText(token)) await this.#commands.send(this.#keyOf(token), ["DEL", this.#keyOf(token)], options);
+    if (!isText(token)) return;
+    const key = this.#keyOf(token);
+    if (this.#channel === undefined) await this.#commands.send(key, ["DEL", key], options);
+    else await this.#run(scripts.delete, [key], [this.#channel, token], options);
   }
 
   async replace(
@@ -159,7 +191,10 @@ export class RedisStore implements Store {
         parameters.push(token, deadlineOf(next));
       }
     }
-    const answer = replaceAnswers[Number(await this.#run(scripts.replace, keys, parameters, options))];
+    const isTold = this.#channel !== undefined && (next === undefined || next.ended === true);
+    if (isTold) parameters.push(this.#channel, token);
+    const write = isTold ? scripts.end : scripts.replace;
+    const answer = replaceAnswers[Number(await this.#run(write, keys, parameters, options))];
     if (answer === undefined) throw new SessionError("store-unavailable", "Redis gave no answer to replace.");
     return answer;
   }

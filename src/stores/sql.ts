@@ -68,6 +68,7 @@ export interface SqlSession {
   readonly data: Uint8Array;
   readonly expiry: string | number;
   readonly subject: string | null;
+  readonly ended: boolean;
 }
 
 /** Runs a statement of a dialect. */
@@ -187,9 +188,9 @@ export abstract class SqlStore implements Store {
     return { data, expiry: this.#dialect.toDate(row["expiry"]) };
   }
 
-  #toSql({ data, expiry, subject }: SessionToStore): SqlSession {
+  #toSql({ data, expiry, subject, ended = false }: SessionToStore): SqlSession {
     if (subject !== undefined && !this.#dialect.holdsSubject(subject)) throw unholdable("subject");
-    return { data: toBytes(data), expiry: this.#dialect.fromDate(expiry), subject: subject ?? null };
+    return { data: toBytes(data), expiry: this.#dialect.fromDate(expiry), subject: subject ?? null, ended };
   }
 }
 

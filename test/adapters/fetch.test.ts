@@ -135,6 +135,16 @@ test("the answer to an upgrade is handed on as it is", async () => {
   }
 });
 
+test("a failed commit is told also where the answer to an upgrade is no Response at all", async () => {
+  const { sessions, store } = setup();
+  const handle = loadAndSave(sessions, (request) => {
+    sessions.of(request).put("n", 1);
+    return undefined as unknown as Response;
+  });
+  store.failure = new Error("down");
+  expect((await handle(new Request(url))).status).toBe(503);
+});
+
 test("redirects, and several cookies of the application's own, survive", async () => {
   const { sessions } = setup();
   const handle = loadAndSave(sessions, (request) => {

@@ -44,6 +44,27 @@ async function counts(ask: (cookie: string) => Promise<Response>): Promise<void>
 
 const adapters: Case[] = [
   {
+    name: "sockets: one learns that its session has ended, polled and pushed",
+    async run() {
+      const memory = new MemoryStore();
+      const some = { find: memory.find.bind(memory), commit: memory.commit.bind(memory) };
+      const polled: Store = { ...some, delete: memory.delete.bind(memory), replace: memory.replace.bind(memory) };
+      for (const store of [memory, polled]) {
+        const sessions = new SessionManager<Data>({ cookie: { name: `session_${names}` }, store });
+        const session = await sessions.load();
+        session.put("n", 1);
+        const { token } = await sessions.commit(session);
+        const headers = { cookie: `session_${names}=${token}`, origin: "http://localhost:1" };
+        const attached = await sessions.attach(new Request("http://localhost:1/", { headers }));
+        assert.equal((await attached?.load())?.get("n"), 1);
+        session.destroy();
+        await sessions.commit(session);
+        assert.equal(await attached?.closed, "destroyed");
+        await sessions.close();
+      }
+    },
+  },
+  {
     name: "fetch: a session is kept, and is the current one across awaits",
     async run() {
       const sessions = new SessionManager<Data>({ cookie: { name: newName() } });

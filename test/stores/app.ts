@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { isDeepStrictEqual } from "node:util";
 import { SessionManager, type Session, type SessionOptions } from "scs-session";
 import { loadAndSave } from "scs-session/node";
+import { WebSocketServer } from "ws";
 import { open, type Backend } from "./backends.ts";
 
 /** What its sessions hold. */
@@ -79,6 +80,25 @@ const server = createServer((request, response) => {
     () => response.writeHead(500).end(),
   );
 });
+
+/** Sockets: each hears whose it is, and is closed when its session ends. */
+const sockets = new WebSocketServer({ noServer: true });
+server.on("upgrade", (request, socket, head) => {
+  sessions.attach(request).then(
+    (attached) => {
+      if (attached === undefined) return void socket.end("HTTP/1.1 401 Unauthorized\r\n\r\n");
+      sockets.handleUpgrade(request, socket, head, (each) => {
+        each.send(attached.session.get("userId") ?? "");
+        void attached.closed.then((reason) => each.close(4401, reason));
+      });
+    },
+    (error: unknown) => {
+      const { status } = error as { readonly status: number };
+      socket.end(`HTTP/1.1 ${status} Refused\r\n\r\n`);
+    },
+  );
+});
+
 server.listen(0, "127.0.0.1", () => console.log(`listens on ${(server.address() as AddressInfo).port}`));
 
 process.on("SIGTERM", () => {

@@ -18,6 +18,8 @@ export interface Backend {
   readonly at: readonly string[];
   /** A table or a prefix. */
   readonly name: string;
+  /** Whether the store pushes. */
+  readonly push?: boolean;
 }
 
 /** An open store. */
@@ -32,7 +34,7 @@ export interface OpenStore {
 const patience = 2_000;
 
 /** Opens a store as docs/stores.md says. */
-export async function open({ kind, at, name }: Backend): Promise<OpenStore> {
+export async function open({ kind, at, name, push = false }: Backend): Promise<OpenStore> {
   const asked = { calls: 0, rows: 0 };
   const count = <Client extends object>(client: Client, ...methods: string[]): Client =>
     counted(client, methods, asked);
@@ -42,7 +44,8 @@ export async function open({ kind, at, name }: Backend): Promise<OpenStore> {
     case "postgres": {
       const pool = new pg.Pool({ connectionString: url, query_timeout: patience, connectionTimeoutMillis: patience });
       pool.on("error", quiet);
-      return { store: new PostgresStore(count(pool, "query"), { table: name }), asked, close: () => pool.end() };
+      const store = new PostgresStore(count(pool, "query"), { table: name, push });
+      return { store, asked, close: () => pool.end() };
     }
     case "mysql": {
       const pool = createPool({ uri: url, connectTimeout: patience });
@@ -54,7 +57,7 @@ export async function open({ kind, at, name }: Backend): Promise<OpenStore> {
       const client = createClient({ url, socket });
       client.on("error", quiet);
       await client.connect();
-      const store = new RedisStore(count(client, "sendCommand"), { prefix: name });
+      const store = new RedisStore(count(client, "sendCommand"), { prefix: name, push });
       return { store, asked, close: async () => client.destroy() };
     }
     case "sentinel": {
@@ -62,7 +65,7 @@ export async function open({ kind, at, name }: Backend): Promise<OpenStore> {
       const client = createSentinel({ name: "main", sentinelRootNodes });
       client.on("error", quiet);
       await client.connect();
-      const store = new RedisStore(count(client, "sendCommand"), { prefix: name });
+      const store = new RedisStore(count(client, "sendCommand"), { prefix: name, push });
       return { store, asked, close: () => client.destroy() };
     }
     case "cluster": {
@@ -70,7 +73,7 @@ export async function open({ kind, at, name }: Backend): Promise<OpenStore> {
       const client = new Cluster(nodes, { redisOptions: { commandTimeout: patience, connectTimeout: patience } });
       client.on("error", quiet);
       const commands = ["getBuffer", "setBuffer", "delBuffer", "pexpireatBuffer", "evalshaBuffer", "zscanBuffer"];
-      const store = new RedisStore(count(client, ...commands), { prefix: name });
+      const store = new RedisStore(count(client, ...commands), { prefix: name, push });
       return { store, asked, close: async () => client.disconnect() };
     }
     case "sqlite": {

@@ -21,7 +21,7 @@ type SqlStore = PostgresStore | MySqlStore | SqliteStore;
 
 /** A connected client. */
 export interface Connection {
-  store(options: { readonly table: string }): SqlStore;
+  store(options: { readonly table: string; readonly push?: boolean }): SqlStore;
   /** Runs one statement without parameters. */
   sql(text: string): Promise<Record<string, unknown>[]>;
   drop(tables: readonly string[]): Promise<void>;

@@ -9,7 +9,7 @@ import type { RedisWithSentinel } from "../servers/redis-sentinel.ts";
 
 /** A connected client. */
 export interface RedisConnection {
-  store(prefix: string): RedisStore;
+  store(prefix: string, options?: { readonly push: boolean }): RedisStore;
   close(): Promise<unknown>;
 }
 
@@ -22,7 +22,7 @@ export interface RedisClientUnderTest {
 const quiet = (): void => undefined;
 
 function connection(client: AnyRedisClient, close: () => unknown): RedisConnection {
-  return { store: (prefix) => new RedisStore(client, { prefix }), close: async () => close() };
+  return { store: (prefix, options) => new RedisStore(client, { prefix, ...options }), close: async () => close() };
 }
 
 /** What all node-redis clients have, and all ioredis ones. */

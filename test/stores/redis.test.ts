@@ -17,7 +17,7 @@ if (url !== undefined) {
   clients.push(...serverClients(url), ...clusterClients(cluster), ...sentinelClients(sentinel));
 }
 
-describe.each(clients)("$name", { timeout: 60_000 }, ({ connect }) => {
+describe.each(clients)("$name", { timeout: 60_000 }, ({ name: client, connect }) => {
   const connected = connect();
   afterAll(async () => (await connected).close());
   const newStore = async () => (await connected).store(newPrefix());
@@ -27,4 +27,11 @@ describe.each(clients)("$name", { timeout: 60_000 }, ({ connect }) => {
     return store(newPrefix());
   };
   for (const { name, run } of storeContract(newStore, { unreachable })) test(name, run);
+
+  // Where sessions are announced, their ends have scripts of their own.
+  const pushing = async () => (await connected).store(newPrefix(), { push: true });
+  const push = !["redis, a pool", "a client of one's own"].includes(client); // which only announce
+  for (const { name, run } of storeContract(pushing, { push })) {
+    if (/watch|replace|delete/.test(name)) test(`push: ${name}`, run);
+  }
 });

@@ -3,6 +3,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { WebSocket } from "ws";
 import type { Backend } from "./backends.ts";
 
 /** What the application answers. */
@@ -59,6 +60,16 @@ export class Site {
     const cookie = response.headers.getSetCookie().find((each) => each.startsWith("session="));
     const values = response.ok ? (JSON.parse(body) as object) : {};
     return { ...values, status: response.status, token: cookie && /^session=([^;]*)/.exec(cookie)?.[1] };
+  }
+
+  /** Opens a socket; answers whose it is, and the reason it is closed for. Rejects when it is refused. */
+  async connect(token: string, origin = this.#url) {
+    const socket = new WebSocket(this.#url.replace("http", "ws"), { origin, headers: { cookie: `session=${token}` } });
+    const closed = new Promise<string>((resolve) => {
+      socket.once("close", (_code, reason) => resolve(String(reason)));
+    });
+    const [message] = (await once(socket, "message")) as [Buffer];
+    return { userId: message.toString(), closed, close: () => socket.close() };
   }
 
   /** A question about the process. */

@@ -4,13 +4,13 @@ import { afterAll, describe, test } from "vitest";
 import { clients } from "./clients.ts";
 import { newTable } from "./names.ts";
 
-describe.each(clients)("$name", { timeout: 60_000 }, ({ connect }) => {
+describe.each(clients)("$name", { timeout: 60_000 }, ({ database, connect }) => {
   const connected = connect();
   const tables: string[] = [];
-  const newStore = async () => {
+  const newStore = async (options = {}) => {
     const table = newTable();
     tables.push(table);
-    const store = (await connected).store({ table });
+    const store = (await connected).store({ table, ...options });
     await store.migrate();
     return store;
   };
@@ -25,5 +25,11 @@ describe.each(clients)("$name", { timeout: 60_000 }, ({ connect }) => {
     await close();
     return store({ table: "sessions" });
   };
-  for (const { name, run } of storeContract(newStore, { unreachable })) test(name, run);
+  for (const { name, run } of storeContract(() => newStore(), { unreachable })) test(name, run);
+
+  // Where sessions are announced, their ends have statements of their own.
+  const pushing = storeContract(() => newStore({ push: true }), { push: true });
+  for (const { name, run } of pushing.filter(() => database === "postgres")) {
+    if (/watch|replace|delete/.test(name)) test(`push: ${name}`, run);
+  }
 });

@@ -6,6 +6,7 @@ import { faults, outages } from "./faults.ts";
 import { listing } from "./listing.ts";
 import { replacing } from "./replacing.ts";
 import type { Ability, Case } from "./tools.ts";
+import { watching } from "./watching.ts";
 
 /** One case of the contract. */
 export interface StoreContractCase {
@@ -23,6 +24,12 @@ export interface StoreContractOptions {
    * @default []
    */
   readonly without?: readonly Ability[];
+  /**
+   * Whether the store pushes: the cases of `watch`.
+   *
+   * @default false
+   */
+  readonly push?: boolean;
   /**
    * Makes a store whose server is gone, or whose client is closed: its calls must reject. Undefined: not checked, since the
    * store has no server.
@@ -42,13 +49,13 @@ export interface StoreContractOptions {
  */
 export function storeContract(
   make: () => Store | Promise<Store>,
-  { without = [], unreachable }: StoreContractOptions = {},
+  { without = [], push = false, unreachable }: StoreContractOptions = {},
 ): StoreContractCase[] {
   const runnable = (cases: readonly Case[], from: () => Store | Promise<Store>): StoreContractCase[] =>
     cases
       .filter(({ needs = [] }) => !needs.some((ability) => without.includes(ability)))
       .map((each) => ({ name: each.name, run: () => run(each, from) }));
-  const contract = runnable([...basics, ...replacing, ...listing, ...faults], make);
+  const contract = runnable([...basics, ...replacing, ...listing, ...faults, ...(push ? watching : [])], make);
   return unreachable === undefined ? contract : [...contract, ...runnable(outages, unreachable)];
 }
 

@@ -4,7 +4,7 @@ import type { SessionToStore, Store, StoredSession } from "../../store.ts";
 import { same } from "../check.ts";
 
 /** The abilities of a store: its optional methods. */
-export type Ability = "replace" | "touch" | "all" | "findBySubject" | "deleteExpired";
+export type Ability = "replace" | "touch" | "all" | "findBySubject" | "deleteExpired" | "watch";
 
 /** One statement of the contract. */
 export interface Case {

@@ -1,0 +1,130 @@
+/** Measures contenders beside each other: in each round each of them once, so that what disturbs one disturbs all. */
+
+import { forge, login } from "./client.ts";
+import { labelOf, type Contender } from "./contenders.ts";
+import { load, type Load } from "./load.ts";
+import { start, type Running, type Setup } from "./process.ts";
+import type { Progress } from "./progress.ts";
+import { applies, type Scenario } from "./scenarios.ts";
+
+/** How many requests a server gets before it is measured, if there is time: its code is compiled meanwhile. */
+const warmUp = 3_000;
+
+/** One round of one contender. */
+export interface Round {
+  readonly requestsPerSecond: number;
+  /** Microseconds of the server's processor time per request. */
+  readonly cpu: number;
+  readonly p50: number;
+  readonly p99: number;
+  /** Bytes. */
+  readonly peak: number;
+}
+
+export interface Speed extends Contender {
+  readonly scenario: string;
+  readonly rounds: readonly Round[];
+  readonly failures: number;
+  readonly failure: string | undefined;
+}
+
+export interface SpeedOptions {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly setup: Omit<Setup, "variant">;
+  readonly progress: Progress;
+  /** Called when the servers run and have their sessions. */
+  readonly prepare?: () => Promise<void>;
+}
+
+/** Contenders of one framework, in scenarios of one variant: their servers run together. */
+export async function measureSpeed(
+  contenders: readonly Contender[],
+  scenarios: readonly Scenario[],
+  options: SpeedOptions,
+): Promise<Speed[]> {
+  const [variant] = new Set(scenarios.map((scenario) => scenario.variant));
+  if (variant === undefined) return [];
+  const servers = new Map<Contender, Running>();
+  try {
+    const starting = contenders.map(async (contender) => {
+      const server = await start(contender, { ...options.setup, variant });
+      if (typeof server !== "string") servers.set(contender, server);
+    });
+    await Promise.all(starting);
+    const results: Speed[] = [];
+    for (const scenario of scenarios) results.push(...(await measureScenario(contenders, servers, scenario, options)));
+    return results;
+  } finally {
+    await Promise.all([...servers.values()].map((server) => server.stop()));
+  }
+}
+
+interface Cell {
+  readonly contender: Contender;
+  readonly server: Running;
+  readonly load: Load;
+  readonly rounds: Round[];
+  failures: number;
+  failure: string | undefined;
+}
+
+async function measureScenario(
+  contenders: readonly Contender[],
+  servers: ReadonlyMap<Contender, Running>,
+  scenario: Scenario,
+  { rounds, seconds, prepare, progress }: SpeedOptions,
+): Promise<Speed[]> {
+  const cells: Cell[] = [];
+  for (const contender of contenders) {
+    const server = servers.get(contender);
+    if (server === undefined || !applies(contender, scenario)) continue;
+    const cookies = await cookiesFor(contender, server, scenario, rounds);
+    const amount = scenario.forged === undefined ? { seconds } : { total: Math.ceil(scenario.forged / rounds) };
+    const load = { port: server.port, paths: scenario.paths, cookies, ...amount };
+    cells.push({ contender, server, load, rounds: [], failures: 0, failure: undefined });
+  }
+  await prepare?.();
+  for (let round = -1; round < rounds; round++) {
+    // There and back, so that nobody always follows the same one.
+    for (const cell of round % 2 === 0 ? cells : cells.toReversed()) {
+      progress.step(`${scenario.name}, ${labelOf(cell.contender)}`);
+      if (round < 0) await load({ ...cell.load, total: warmUp, seconds: 3 * seconds });
+      else await measure(cell);
+    }
+  }
+  return cells.map(({ contender, rounds, failures, failure }) => ({
+    ...contender,
+    scenario: scenario.name,
+    rounds,
+    failures,
+    failure,
+  }));
+}
+
+async function cookiesFor(
+  contender: Contender,
+  { port }: Running,
+  { sessions, kilobytes = 0, forged }: Scenario,
+  rounds: number,
+): Promise<readonly string[]> {
+  if (sessions === 0) return [""];
+  const cookies = await login(contender, port, { sessions, kilobytes });
+  return forged === undefined ? cookies : forge(cookies[0] ?? "", Math.ceil(forged / rounds));
+}
+
+async function measure(cell: Cell): Promise<void> {
+  const { server } = cell;
+  const before = await server.usage();
+  const answers = await load(cell.load);
+  const after = await server.usage();
+  cell.failures += answers.failures;
+  cell.failure ??= answers.failure;
+  cell.rounds.push({
+    requestsPerSecond: answers.requests / answers.seconds,
+    cpu: (after.cpu - before.cpu) / answers.requests,
+    p50: answers.p50,
+    p99: answers.p99,
+    peak: after.peak,
+  });
+}

@@ -1,0 +1,207 @@
+// What a commit carries over from one attempt to the next, and what it does to the sessions beside its own.
+import { MemoryStore, SessionManager, type SessionOptions } from "scs-session";
+import { loadAndSave } from "scs-session/fetch";
+import { FaultyStore, TestClock } from "scs-session/testing";
+import { expect, test } from "vitest";
+import { eventsOf, settle, uniqueName } from "./helpers.ts";
+
+interface Data {
+  userId: number;
+  n: number;
+  code: string;
+  large: string;
+}
+
+/** Two processes on one store: the calls of the first can be held. */
+function processes(options: SessionOptions<Data> = {}) {
+  const clock = new TestClock();
+  const memory = new MemoryStore({ clock });
+  const store = new FaultyStore(memory);
+  const name = uniqueName();
+  const all: SessionOptions<Data> = {
+    subject: ({ userId }) => userId,
+    ...options,
+    clock,
+    cookie: { name, ...options.cookie },
+  };
+  const here = new SessionManager<Data>({ ...all, store });
+  const there = new SessionManager<Data>({ ...all, store: memory });
+  const stored = async (values: Partial<Data>): Promise<string> => {
+    const session = await there.load();
+    for (const [key, value] of Object.entries(values)) session.put(key as "n", value as number);
+    return (await there.commit(session)).token;
+  };
+  const end = async (token: string): Promise<void> => {
+    const session = await there.load(token);
+    session.destroy();
+    await there.commit(session);
+  };
+  const keys = async (token: string): Promise<string[]> => (await there.load(token)).keys();
+  return { name, clock, store, here, there, stored, end, keys, events: eventsOf(name) };
+}
+
+const tooLarge = "x".repeat(2_000);
+
+test("a session that expired while its request was at work is not revived by its commit", async () => {
+  const { clock, here, stored, keys } = processes({ idleTimeout: "20m" });
+  const token = await stored({ n: 1 });
+  const session = await here.load(token);
+  session.put("n", 2);
+  clock.advance("21m");
+  expect((await here.commit(session)).token).toBe("");
+  expect(await keys(token)).toEqual([]);
+});
+
+test("a session that others have kept alive meanwhile is written, although it has expired as it was loaded", async () => {
+  const { clock, here, there, stored } = processes({ idleTimeout: "20m" });
+  const token = await stored({ n: 1 });
+  const session = await here.load(token);
+  session.put("n", 2);
+  clock.advance("15m");
+  await there.load(token, { touch: true });
+  clock.advance("10m");
+  expect((await here.commit(session)).token).toBe(token);
+  expect((await there.load(token)).get("n")).toBe(2);
+});
+
+test("a login whose code another request has popped, without more, leaves no session behind", async () => {
+  const { store, here, there, stored } = processes();
+  const token = await stored({ code: "secret" });
+  const slow = await here.load(token);
+  slow.pop("code", { once: true });
+  slow.renewToken();
+  slow.put("userId", 1);
+  store.holds = (method) => method === "replace";
+  const late = here.commit(slow).catch((error: unknown) => error);
+  await settle();
+  const quick = await there.load(token);
+  quick.pop("code");
+  await there.commit(quick);
+  store.holds = false;
+  await store.waiting[0]!.complete();
+  expect(await late).toMatchObject({ code: "taken" });
+  for await (const { id } of there.list({ subject: 1 })) expect(id).toBe("none");
+});
+
+test("a destroy that comes while a commit runs is carried out after it, although the client has gone", async () => {
+  const { name, store, here, stored, keys } = processes();
+  const token = await stored({ n: 1 });
+  const leaving = new AbortController();
+  store.holds = (method) => method === "replace";
+  const handler = loadAndSave(here, async (request) => {
+    const session = here.of(request);
+    session.put("n", 2);
+    void here.commit(session);
+    session.destroy();
+    leaving.abort();
+    return new Promise<Response>(() => undefined);
+  });
+  const cookie = `${name}=${token}`;
+  void handler(new Request("http://localhost/", { headers: { cookie }, signal: leaving.signal }));
+  await settle();
+  store.holds = false;
+  await store.waiting[0]!.complete();
+  await settle();
+  expect(await keys(token)).toEqual([]);
+});
+
+test("the result of a commit knows how far the load has moved the idle timeout", async () => {
+  const { clock, here, stored } = processes({ idleTimeout: "20m" });
+  const token = await stored({ n: 1 });
+  clock.advance("10m");
+  const session = await here.load(token, { touch: true });
+  const { expiry } = await here.commit(session);
+  expect(expiry).toEqual(new Date(clock.now() + 20 * 60_000));
+});
+
+test("of a header full of forged cookies only the first 20 are looked at", async () => {
+  const { here, events } = processes({ secrets: ["s".repeat(32)] });
+  const forged = Array.from({ length: 400 }, (_, i) => `${String(i).padStart(43, "A")}.${"B".repeat(43)}`);
+  await here.load(forged);
+  expect(events.filter(({ type }) => type === "refused")).toHaveLength(20);
+});
+
+test("destroy ends also what was merged before it", async () => {
+  const { here, stored, keys } = processes();
+  const [token, other] = [await stored({ n: 1 }), await stored({ code: "other" })];
+  const session = await here.load(token);
+  await here.merge(session, other);
+  session.destroy();
+  await here.commit(session);
+  expect([await keys(token), await keys(other)]).toEqual([[], []]);
+});
+
+test("a deadline that is set after a merge counts, although it is the earlier one", async () => {
+  const { clock, here, there, stored } = processes();
+  const [token, other] = [await stored({ n: 1 }), await stored({ code: "other" })];
+  const session = await here.load(token);
+  await here.merge(session, other);
+  const deadline = new Date(clock.now() + 60_000);
+  session.setDeadline(deadline);
+  await here.commit(session);
+  expect((await there.load(token)).deadline).toEqual(deadline);
+});
+
+test("what was too large can be amended: the rest of what was asked is carried out then", async () => {
+  const { here, stored, keys } = processes({ maxBytes: 1_000, cookie: { persist: false } });
+  const [token, other] = [await stored({ n: 1 }), await stored({ code: "other" })];
+  const session = await here.load(token);
+  await here.merge(session, other);
+  session.rememberMe(true);
+  session.put("large", tooLarge);
+  await expect(here.commit(session)).rejects.toMatchObject({ code: "too-large" });
+  expect(await keys(other)).toEqual(["code"]);
+  session.remove("large");
+  const { headers } = await here.commit(session);
+  expect([await keys(token), await keys(other)]).toEqual([["code", "n"], []]);
+  expect(headers[0]?.[1]).toContain("Max-Age");
+});
+
+test("a login in the second attempt, of a session that was ended, keeps only what is its own", async () => {
+  const { here, there, stored, end } = processes({ maxBytes: 1_000 });
+  const token = await stored({ n: 1 });
+  const session = await here.load(token);
+  session.put("code", "of the first attempt");
+  session.put("large", tooLarge);
+  await expect(here.commit(session)).rejects.toMatchObject({ code: "too-large" });
+  session.remove("large");
+  session.renewToken();
+  session.remove("code");
+  session.put("n", 2);
+  await end(token);
+  const { token: next } = await here.commit(session);
+  expect((await there.load(next)).keys()).toEqual(["n"]);
+});
+
+test("a login that was asked while a commit ran, which then failed, keeps only what is its own", async () => {
+  const { store, here, there, stored, end } = processes({ maxBytes: 1_000 });
+  const token = await stored({ userId: 1 });
+  const session = await here.load(token);
+  session.put("code", "x".repeat(300));
+  store.holds = (method) => method === "replace";
+  const first = here.commit(session).catch((error: unknown) => error);
+  await settle();
+  session.renewToken();
+  session.put("n", 2);
+  const other = await there.load(token);
+  other.put("large", "x".repeat(700));
+  await there.commit(other);
+  store.holds = false;
+  await store.waiting[0]!.complete();
+  expect(await first).toMatchObject({ code: "too-large" });
+  await end(token);
+  const { token: next } = await here.commit(session);
+  expect((await there.load(next)).keys()).toEqual(["n"]);
+});
+
+test("a put after renewToken is the renewal's own, although the key was put before as well", async () => {
+  const { here, there, stored, end } = processes();
+  const token = await stored({ n: 1 });
+  const session = await here.load(token);
+  session.put("n", 2);
+  session.renewToken();
+  session.put("n", 3);
+  await end(token);
+  const { token: next } = await here.commit(session);
+  expect((await there.load(next)).get("n")).toBe(3);
+});
