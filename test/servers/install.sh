@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs servers for the tests on Debian or Ubuntu, as root, and starts none of them: `install.sh [package]...`.
+# Installs servers, or other packages, for the tests on Debian or Ubuntu, as root, and starts none: `install.sh [package]...`.
 set -eu
 packages=${*:-redis-server postgresql mariadb-server}
 

@@ -1,4 +1,4 @@
-/** Finds the programs of the services on this machine, and installs them where that is possible. */
+/** Finds the programs that tests run on this machine, and installs them where that is possible. */
 
 import { execFile } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
@@ -17,19 +17,41 @@ const serverOf: Record<Service, { readonly program: string; readonly package: st
 
 /** The path of a service's server, which is installed if it is missing; rejects with the command to run. */
 export async function serverProgram(service: Service): Promise<string> {
-  const { program } = serverOf[service];
+  return programOf(serverOf[service].program, {
+    packages: () => packagesToInstall(service),
+    otherwise: `name a server in STORE_${service.toUpperCase()}_URL, or leave it out with TEST_SKIP=${service}`,
+  });
+}
+
+/** The path of chromium: what CHROMIUM_PATH names, or else as for servers. */
+export async function browserProgram(): Promise<string> {
+  const given = process.env["CHROMIUM_PATH"] ?? "";
+  if (given !== "" && !existsSync(given)) throw new Error(`CHROMIUM_PATH names ${given}, which does not exist.`);
+  if (given !== "") return given;
+  return programOf("chromium", {
+    otherwise: "name a Chromium or Chrome in CHROMIUM_PATH, or leave it out with TEST_SKIP=browser",
+  });
+}
+
+interface Sources {
+  /** What to install; the package of the program's name if left out. */
+  readonly packages?: () => readonly string[];
+  /** What else a person can do: the end of a sentence. */
+  readonly otherwise: string;
+}
+
+/** The path of a program, which is installed if it is missing; rejects with the command to run. */
+export async function programOf(program: string, { packages = () => [program], otherwise }: Sources): Promise<string> {
   const found = findProgram(program);
   if (found !== undefined) return found;
-  const packages = packagesToInstall(service);
+  const missing = packages();
   if (process.getuid?.() === 0 && findProgram("apt-get") !== undefined) {
-    await promisify(execFile)(installer, packages, { maxBuffer: 100_000_000 });
+    await promisify(execFile)(installer, missing, { maxBuffer: 100_000_000 });
     const installed = findProgram(program);
     if (installed !== undefined) return installed;
   }
-  throw new Error(
-    `There is no ${program} here. Run \`sudo test/servers/install.sh ${packages.join(" ")}\` (Debian, Ubuntu), or ` +
-      `name a server in STORE_${service.toUpperCase()}_URL, or leave it out with TEST_SKIP=${service}.`,
-  );
+  const command = `sudo test/servers/install.sh ${missing.join(" ")}`;
+  throw new Error(`There is no ${program} here. Run \`${command}\` (Debian, Ubuntu), or ${otherwise}.`);
 }
 
 /** All that is missing, so that there is one installation for all. */
