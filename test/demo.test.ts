@@ -8,7 +8,7 @@ import { FaultyStore } from "scs-session/testing";
 import { CookieJar } from "tough-cookie";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createApp, sessionOptions } from "../examples/demo/app.ts";
-import { html } from "../examples/demo/pages.ts";
+import { browserName, html } from "../examples/demo/pages.ts";
 import { users } from "../examples/demo/users.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -129,11 +129,12 @@ describe("the demo", () => {
 
   test("a wrong password, an unknown name and a missing field log nobody in", async () => {
     const browser = new Browser(url);
-    const attempts = [{ name: "ada", password: "guess" }, { name: "nobody", password: "" }, {}];
+    const attempts = [{ name: "ada", password: "guess" }, { name: "nobody<", password: "" }, { name: "" }];
     for (const fields of attempts) {
       const page = await browser.post("/login", fields);
       expect(page.status).toBe(401);
       expect(page.text).toContain("Name and password do not match.");
+      expect(page.text).toContain(html`value="${fields.name}"`.markup); // need not be typed again
     }
     expect(await browser.token()).toBeUndefined();
     expect((await browser.get("/sessions")).path).toBe("/login");
@@ -196,8 +197,11 @@ describe("the demo", () => {
   test("logging out everywhere else ends the other browsers and spares this one", async () => {
     const browsers = [new Browser(url), new Browser(url), new Browser(url)] as const;
     for (const browser of browsers) await browser.logIn(users[2]);
+    expect((await browsers[0].get("/sessions")).text).toContain("Log out everywhere else");
     const page = await browsers[0].post("/sessions/end-others");
     expect(page.text).toContain("You are logged out everywhere else.");
+    expect(page.text).toContain("You are logged in nowhere else.");
+    expect(page.text).not.toContain("Log out everywhere else");
     const paths = await Promise.all(browsers.map(async (browser) => (await browser.get("/sessions")).path));
     expect(paths).toEqual(["/sessions", "/login", "/login"]);
   });
@@ -219,6 +223,12 @@ describe("the demo", () => {
       expect((await browser.post("/logout", {}, origin)).status).toBe(403);
     }
     expect((await browser.get("/sessions")).path).toBe("/sessions");
+  });
+
+  test("no page is kept by a cache", async () => {
+    for (const path of ["/", "/login", "/sessions", "/nowhere"]) {
+      expect((await fetch(url + path)).headers.get("cache-control")).toBe("no-store");
+    }
   });
 
   test("an unknown page is a 404", async () => {
@@ -274,4 +284,25 @@ test("markup escapes what is put into it", () => {
   const item = html`<li title="${`"'`}">${"<script>&"}${1}</li>`;
   expect(item.markup).toBe(`<li title="&#34;&#39;">&#60;script&#62;&#38;1</li>`);
   expect(html`${[item, item]}`.markup).toBe(item.markup + item.markup);
+});
+
+test.each([
+  [
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0 Safari/537.36",
+    "Chrome on Linux",
+  ],
+  ["Mozilla/5.0 (Linux; Android 16) AppleWebKit/537.36 Chrome/156.0 Mobile Safari/537.36", "Chrome on Android"],
+  [
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/156.0 Safari/537.36 Edg/156.0",
+    "Edge on Windows",
+  ],
+  ["Mozilla/5.0 (Macintosh; Intel Mac OS X 15.0; rv:150.0) Gecko/20100101 Firefox/150.0", "Firefox on Mac"],
+  [
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) Version/18.5 Mobile/15E148 Safari/604.1",
+    "Safari on iPhone",
+  ],
+  ["Firefox", "Firefox"],
+  ["curl/8.5.0", "curl/8.5.0"],
+])("%s is called %s", (userAgent, name) => {
+  expect(browserName(userAgent)).toBe(name);
 });

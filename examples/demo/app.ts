@@ -72,7 +72,7 @@ export function createApp(sessions: SessionManager<SessionData>): Express {
     const userId = await checkPassword(field(req, "name"), field(req, "password"));
     if (userId === undefined) {
       res.status(401);
-      render(req, res, "Log in", loginPage("Name and password do not match."));
+      render(req, res, "Log in", loginPage("Name and password do not match.", field(req, "name")));
       return;
     }
     // Another user's session is not taken over; an anonymous one is, with its cart.
@@ -132,6 +132,8 @@ export function createApp(sessions: SessionManager<SessionData>): Express {
 
   /** Sends a page, with the message that was left for it. */
   function render(req: Request, res: Response, title: string, body: Html): void {
+    // After a logout, "back" asks again instead of showing what is private; see also the script in the page.
+    res.set("cache-control", "no-store");
     res.send(page({ title, body, user: userOf(req)?.name, flash: sessions.of(req).pop("flash") }));
   }
 

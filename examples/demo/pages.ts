@@ -25,14 +25,16 @@ const style: Html = {
   @media (prefers-color-scheme: dark) { :root { --ink: #e7eaf0; --dim: #a3adbf; --paper: #171b22; --line: #39414f;
     --accent: #8db8ff; --note: #1d2c45; --alert: #4a2226 } }
   * { box-sizing: border-box }
-  body { margin: 0; font: 1rem/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper) }
-  header, main { max-width: 46rem; margin: 0 auto; padding: 1rem }
+  body { margin: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper) }
+  header, main { max-width: 44rem; margin: 0 auto; padding: 1rem 0 }
   header { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; align-items: center; border-bottom: 1px solid var(--line) }
   header strong { margin-right: auto }
+  @media (max-width: 30rem) { header strong { flex-basis: 100% } }
   h1 { font-size: 1.6rem; line-height: 1.25 } h2 { font-size: 1.15rem; margin-top: 2rem }
   a { color: var(--accent) }
   form { margin: 0 }
   .fields { display: grid; gap: .25rem; max-width: 20rem }
+  .fields label { margin-top: .5rem }
   .fields button { margin-top: .75rem; justify-self: start }
   input { font: inherit; padding: .4rem .5rem; border: 1px solid var(--dim); border-radius: .3rem; color: inherit;
     background: transparent }
@@ -50,7 +52,18 @@ const style: Html = {
   .note, .alert { padding: .6rem .9rem; border-radius: .3rem; background: var(--note) }
   .alert { background: var(--alert) }
   .dim { color: var(--dim); font-size: .9rem }
+  time { white-space: nowrap }
   code { font-size: .95em }`,
+};
+
+/**
+ * Browsers keep a page whole for "back", Chromium also one with `Cache-Control: no-store`, and some of them even after a
+ * logout: it is hidden when it is left, and asked for anew when it comes back.
+ */
+const script: Html = {
+  markup: `
+  addEventListener("pagehide", () => { document.documentElement.hidden = true });
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload() });`,
 };
 
 interface Page {
@@ -77,6 +90,9 @@ export function page({ title, body, user, flash }: Page): string {
         <style>
           ${style}
         </style>
+        <script>
+          ${script};
+        </script>
       </head>
       <body>
         <header><strong>scs-session demo</strong> <a href="/">Shop</a> ${account}</header>
@@ -114,7 +130,8 @@ export function shopPage(products: readonly string[], cart: Readonly<Record<stri
     }`;
 }
 
-export function loginPage(problem?: string): Html {
+/** With what was wrong, and the name that was given, when it is shown again. */
+export function loginPage(problem?: string, given = ""): Html {
   const rows = users.map(
     ({ name, password }) =>
       html`<tr>
@@ -125,7 +142,7 @@ export function loginPage(problem?: string): Html {
   return html`${problem === undefined ? "" : html`<p class="alert" role="alert">${problem}</p>`}
     <form class="fields" method="post" action="/login">
       <label for="name">Name</label>
-      <input id="name" name="name" autocomplete="username" required autofocus />
+      <input id="name" name="name" value="${given}" autocomplete="username" required autofocus />
       <label for="password">Password</label>
       <input id="password" name="password" type="password" autocomplete="current-password" required />
       <label><input type="checkbox" name="remember" />Remember me</label>
@@ -142,29 +159,59 @@ export function loginPage(problem?: string): Html {
 }
 
 export function sessionsPage(listed: readonly ListedSession<SessionData>[], ownId: string | undefined): Html {
-  const rows = listed.map(
-    ({ id, createdAt, expiry, values }) =>
-      html`<li>
-        <div>
-          ${values.userAgent ?? ""}<br /><span class="dim">
-            Created ${time(createdAt)}, ends ${time(expiry)} if unused
-          </span>
-        </div>
-        ${
-          id === ownId
-            ? html`<strong>This browser</strong>`
-            : html`<form method="post" action="/sessions/end">
-                <button name="id" value="${id}">Log out this one</button>
-              </form>`
-        }
-      </li>`,
-  );
-  return html`<p>Log in with another browser, or in a private window, and reload this page.</p>
-    <ul class="rows">
+  const own = listed.filter(({ id }) => id === ownId);
+  const others = listed.filter(({ id }) => id !== ownId);
+  others.sort((one, other) => other.createdAt.getTime() - one.createdAt.getTime());
+  const rows = [...own, ...others].map(({ id, createdAt, expiry, values }) => {
+    const browser = browserName(values.userAgent ?? "");
+    return html`<li>
+      <div>${browser}<br /><span class="dim">Created ${time(createdAt)}, ends ${time(expiry)} if unused</span></div>
+      ${
+        id === ownId
+          ? html`<strong>This browser</strong>`
+          : html`<form method="post" action="/sessions/end">
+              <button name="id" value="${id}" aria-label="Log out this one: ${browser}">Log out this one</button>
+            </form>`
+      }
+    </li>`;
+  });
+  return html`<ul class="rows">
       ${rows}
     </ul>
-    <form method="post" action="/sessions/end-others"><button>Log out everywhere else</button></form>`;
+    ${
+      others.length === 0
+        ? html`<p>
+            You are logged in nowhere else. Log in with another browser, or in a private window, and reload this page.
+          </p>`
+        : html`<form method="post" action="/sessions/end-others"><button>Log out everywhere else</button></form>`
+    }`;
 }
+
+/** What people call a browser: "Firefox on Windows"; of an unknown one, what it says of itself. */
+export function browserName(userAgent: string): string {
+  const first = (names: readonly [name: string, mark: RegExp][]) => names.find(([, mark]) => mark.test(userAgent))?.[0];
+  const browser = first(browsers);
+  const system = first(systems);
+  if (browser === undefined) return userAgent;
+  return system === undefined ? browser : `${browser} on ${system}`;
+}
+
+// Most claim to be others, too: the order matters.
+const browsers: [string, RegExp][] = [
+  ["Edge", /Edg/],
+  ["Opera", /OPR/],
+  ["Firefox", /Firefox|FxiOS/],
+  ["Chrome", /Chrom|CriOS/],
+  ["Safari", /Safari/],
+];
+const systems: [string, RegExp][] = [
+  ["Android", /Android/],
+  ["iPhone", /iPhone/],
+  ["iPad", /iPad/],
+  ["Mac", /Mac OS/],
+  ["Windows", /Windows/],
+  ["Linux", /Linux/],
+];
 
 export function errorPage(advice: string): Html {
   return html`<p>${advice}</p>
