@@ -53,26 +53,28 @@ function script(text: string): Script {
 }
 
 /**
- * A sorted set of the tokens of a subject. The score is when the session ends at the latest, or, once it was found missing,
- * the time of that with a minus. The set goes with the last of them.
+ * Index: a sorted set of the tokens of a subject. The score is when the session ends at the latest, or, once it was found
+ * missing, the time of that with a minus. The set goes with the last of them.
  */
-const enter = `
-local function enter(index, token, deadline)
+const tidy = `
+local function tidy(index, deadline)
   local time = redis.call('TIME')
   redis.call('ZREMRANGEBYSCORE', index, 0, time[1] * 1000)
-  redis.call('ZADD', index, deadline, token)
   if redis.call('PEXPIRETIME', index) < tonumber(deadline) then redis.call('PEXPIREAT', index, deadline) end
 end
 `;
 
-const replace = `${enter}
+const replace = `${tidy}
     local stored = redis.call('GET', KEYS[1])
     if not stored then return 0 end
     if stored ~= ARGV[1] then return 1 end
     if #ARGV == 1 then
       redis.call('DEL', KEYS[1])
     else
-      if KEYS[2] then enter(KEYS[2], ARGV[4], ARGV[5]) end
+      if KEYS[2] then
+        redis.call('ZADD', KEYS[2], ARGV[5], ARGV[4])
+        tidy(KEYS[2], ARGV[5])
+      end
       redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])
     end
     return 2`;
@@ -80,11 +82,15 @@ const replace = `${enter}
 const scripts = {
   find: script("return { redis.call('GET', KEYS[1]), redis.call('PEXPIRETIME', KEYS[1]) }"),
 
-  enter: script(`${enter} enter(KEYS[1], ARGV[1], ARGV[2])`),
+  /** Of the index alone, with token and deadline; never an earlier one: the session may not be written after all. */
+  enter: script(`${tidy}
+    redis.call('ZADD', KEYS[1], 'GT', ARGV[2], ARGV[1])
+    tidy(KEYS[1], ARGV[2])`),
 
   /** Of session and index, with data, expiry, token and deadline. */
-  commit: script(`${enter}
-    enter(KEYS[2], ARGV[3], ARGV[4])
+  commit: script(`${tidy}
+    redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3])
+    tidy(KEYS[2], ARGV[4])
     redis.call('SET', KEYS[1], ARGV[1], 'PXAT', ARGV[2])`),
 
   /** The same with the expected data before; nothing else to delete. */

@@ -1,9 +1,10 @@
 // What the Redis store leaves in Redis: keys shared with SCS, times to live, an index that cleans itself; and what it asks.
 import { inspect } from "node:util";
 import { Redis } from "ioredis";
-import { SessionManager, subscribe, type SessionEvent } from "scs-session";
+import { SessionManager, subscribe, type SessionEvent, type SessionToStore } from "scs-session";
 import { RedisStore, type RedisClient } from "scs-session/redis";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
+import { startRedis } from "../servers/redis.ts";
 import { addressOf } from "../servers/shared.ts";
 import { newPrefix } from "./names.ts";
 
@@ -13,7 +14,7 @@ afterAll(() => redis?.disconnect());
 
 const bytes = (text: string): Buffer => Buffer.from(text);
 const hour = 3_600_000;
-const session = (text: string, subject?: string, ms = hour, deadlineMs = ms) => ({
+const session = (text: string, subject?: string, ms = hour, deadlineMs = ms): Required<SessionToStore> => ({
   data: bytes(text),
   expiry: new Date(Date.now() + ms),
   deadline: new Date(Date.now() + deadlineMs),
@@ -133,6 +134,25 @@ describe.skipIf(redis === undefined)("a Redis store", () => {
     expect(sent.filter((command) => command === "EVAL").length).toBeLessThanOrEqual(2);
   });
 
+  test("a server whose memory is full refuses sessions with and without a subject, and changes of both", async () => {
+    const server = await startRedis({}, ["--maxmemory-policy", "noeviction"]);
+    const client = new Redis(server.url);
+    onTestFinished(async () => {
+      client.disconnect();
+      await server.stop();
+    });
+    for (const store of [new RedisStore(client), asCluster(client, "cluster:", () => undefined)]) {
+      await store.commit("a", session("one", "1"));
+      await client.config("SET", "maxmemory", "1");
+      await expect(store.commit("b", session("one"))).rejects.toThrow("OOM");
+      await expect(store.commit("b", session("one", "1"))).rejects.toThrow("OOM");
+      await expect(store.replace("a", bytes("one"), session("two", "1"))).rejects.toThrow("OOM");
+      await client.config("SET", "maxmemory", "0");
+      expect((await store.find("a"))?.data).toEqual(bytes("one"));
+      expect(await store.find("b")).toBeUndefined();
+    }
+  });
+
   test("a prefix is not a pattern, and neither index nor foreign keys are sessions", async () => {
     const { client, prefix } = setup(redis!);
     const store = new RedisStore(client, { prefix: `${prefix}*[a]?\\` });
@@ -186,26 +206,40 @@ describe.skipIf(redis === undefined)("the index by subject", () => {
     expect(await client.exists(index)).toBe(0);
   });
 
-  test("on a cluster, holds a session before the session is there, at every point where the process may die", async () => {
-    const { client, prefix, store, index } = setup(redis!);
-    let points = 0;
-    for (let survives = 0; ; survives++) {
-      let commands = 0;
-      const crashing = asCluster(client, prefix, () => {
-        if (commands++ === survives) throw new Error("the process died");
-      });
-      const token = `token-${survives}`;
-      const died = await crashing.commit(token, session("one", "1")).then(
-        () => false,
-        () => true,
-      );
-      const isThere = (await store.find(token)) !== undefined;
-      if (isThere) expect(await client.zscore(index, token)).not.toBeNull();
-      if (!died) break;
-      points++;
-    }
-    expect(points).toBeGreaterThanOrEqual(2);
-  });
+  test.each<[what: string, next: SessionToStore | undefined]>([
+    ["created", undefined],
+    ["changed", session("two", "1")],
+    ["given an earlier deadline", session("two", "1", 2_000)],
+    ["made a marker, which ends before it", session("marker", "1", 500)],
+    ["given another user", session("two", "2")],
+  ])(
+    "on a cluster, holds a session that is %s wherever the process dies, for as long as the session lasts",
+    async (_what, next) => {
+      const { client, prefix, store, index } = setup(redis!);
+      let points = 0;
+      for (let survives = 0; ; survives++) {
+        let commands = 0;
+        const crashing = asCluster(client, prefix, () => {
+          if (commands++ === survives) throw new Error("the process died");
+        });
+        const token = `token-${survives}`;
+        if (next !== undefined) await store.commit(token, session("one", "1"));
+        const written =
+          next === undefined
+            ? crashing.commit(token, session("one", "1"))
+            : crashing.replace(token, bytes("one"), next);
+        const died = await written.then(
+          () => false,
+          () => true,
+        );
+        if (!died) break;
+        points++;
+        if ((await store.find(token)) === undefined) continue;
+        expect(Number(await client.zscore(index, token))).toBeGreaterThan(Date.now() + hour - 60_000);
+      }
+      expect(points).toBeGreaterThanOrEqual(2);
+    },
+  );
 
   test("on a cluster, keeps a session that is stored after a reader has missed it", async () => {
     const { client, prefix, store } = setup(redis!);
