@@ -1,7 +1,7 @@
 /** The clients of Redis: how a command is sent through each, and answered in bytes. */
 
 import { Buffer } from "node:buffer";
-import { SessionError } from "../errors.ts";
+import { SessionError, storeError } from "../errors.ts";
 import type { CallOptions } from "../store.ts";
 
 /** A client or a pool of `redis` (node-redis), 5 or newer. */
@@ -53,12 +53,69 @@ export interface Commands {
   readonly isCluster: boolean;
   /** Sends a command to the server of a key. */
   send(key: string, command: Parameters<Send>[0], options?: Partial<CallOptions>): Promise<unknown>;
-  /** A sender for each server that keeps keys of its own. */
+  /** A sender for each server that keeps keys of its own; rejects when one is missing. */
   masters(): Promise<Send[]>;
 }
 
 /** Recognises a client by its methods; throws `invalid-option` for what is none. */
-export function recognise(client: unknown): Commands {
+export function recognise(given: unknown): Commands {
+  const client = clientOf(given);
+  return {
+    isCluster: client.isCluster,
+    send: (key, command, options) => guarded(command, options, () => client.send(key, command, options)),
+    async masters() {
+      // A client that is still connecting waits here, one that is closed rejects.
+      if (client.isCluster) await guarded(["GET"], undefined, () => client.send("", ["GET", ""]));
+      const senders = (await guarded(["SCAN"], undefined, () => client.masters())).map(guardedSend);
+      if (client.isCluster) await checkComplete(senders);
+      return senders;
+    },
+  };
+}
+
+/** Whether an error is this answer of Redis. Clients spell them as they please. */
+export function isAnswer(error: unknown, answer: "NOSCRIPT" | "CROSSSLOT"): boolean {
+  return error instanceof SessionError && error.message.endsWith(`(${answer}).`);
+}
+
+const guardedSend =
+  (send: Send): Send =>
+  (command, options) =>
+    guarded(command, options, () => send(command, options));
+
+/** Sends nothing that nobody waits for, and keeps of an error what tells neither tokens nor data. */
+async function guarded<T>(
+  [name]: Parameters<Send>[0],
+  options: Partial<CallOptions> | undefined,
+  send: () => Promise<T>,
+): Promise<T> {
+  try {
+    options?.signal?.throwIfAborted();
+    return await send();
+  } catch (error) {
+    const text = error instanceof Error ? error.message : "";
+    const [answer = ""] = /noscript|crossslot/i.exec(text) ?? /^[A-Z]{3,20}(?= )/.exec(text) ?? [];
+    throw storeError(`run ${String(name)} on Redis${answer && ` (${answer.toUpperCase()})`}`, error);
+  }
+}
+
+/** A client forgets masters that it has lost, and a list without their sessions would look complete. */
+async function checkComplete(masters: readonly Send[]): Promise<void> {
+  const ids = new Set((await Promise.all(masters.map((send) => send(["CLUSTER", "MYID"])))).map(String));
+  const slots = (await masters[0]?.(["CLUSTER", "SLOTS"])) ?? [];
+  let reached = 0;
+  for (const [first, last, [, , id]] of slots as [first: unknown, last: unknown, master: unknown[]][]) {
+    if (ids.has(String(id))) reached += Number(last) - Number(first) + 1;
+  }
+  if (reached < allSlots) {
+    throw new SessionError("store-unavailable", "A master of the Redis Cluster, and its sessions, cannot be reached.");
+  }
+}
+
+/** How many there are in a cluster. */
+const allSlots = 16_384;
+
+function clientOf(client: unknown): Commands {
   const given = (client ?? {}) as Partial<Record<string, unknown>>;
   const has = (method: string): boolean => typeof given[method] === "function";
   if (has("callBuffer")) return ofIoRedis(client as IoRedisClient);

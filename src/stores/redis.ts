@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { SessionError } from "../errors.ts";
 import type { CallOptions, ReplaceAnswer, SessionToStore, Store, StoredSession } from "../store.ts";
-import { recognise, type AnyRedisClient, type Commands, type Send } from "./redis-client.ts";
+import { isAnswer, recognise, type AnyRedisClient, type Commands, type Send } from "./redis-client.ts";
 import { subscribeBy } from "./redis-push.ts";
 
 export type {
@@ -295,7 +295,7 @@ export class RedisStore implements Store {
     const [first = ""] = keys;
     const rest = [String(keys.length), ...keys, ...parameters];
     return this.#commands.send(first, ["EVALSHA", hash, ...rest], options).catch((error: unknown) => {
-      if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
+      if (!isAnswer(error, "NOSCRIPT")) throw error;
       return this.#commands.send(first, ["EVAL", text, ...rest], options);
     });
   }

@@ -1,5 +1,6 @@
 /** Every client of Redis that is tested: how it connects, and how a test speaks to its servers by itself. */
 
+import { Decoder, GlideClient } from "@valkey/valkey-glide";
 import { Cluster as IoCluster, Redis as IoRedis } from "ioredis";
 import { Cluster as ValkeyCluster, Redis as Iovalkey } from "iovalkey";
 import { createClient, createClientPool, createCluster, createSentinel } from "redis";
@@ -53,6 +54,16 @@ export function serverClients(url: string): RedisClientUnderTest[] {
       connect: async () => ioRedis(new IoRedis(url, { enableAutoPipelining: true, stringNumbers: true })),
     },
     { name: "iovalkey", connect: async () => ioRedis(new Iovalkey(url)) },
+    {
+      name: "valkey-glide",
+      async connect() {
+        const { hostname: host, port } = new URL(url);
+        const glide = await GlideClient.createClient({ addresses: [{ host, port: Number(port) }] });
+        const sendCommand = (command: readonly (string | Buffer)[]): Promise<unknown> =>
+          glide.customCommand([...command], { decoder: Decoder.Bytes });
+        return connection({ sendCommand }, () => glide.close());
+      },
+    },
     {
       name: "a client of one's own",
       async connect() {

@@ -14,7 +14,7 @@ afterAll(() => redis?.disconnect());
 
 const bytes = (text: string): Buffer => Buffer.from(text);
 const hour = 3_600_000;
-const session = (text: string, subject?: string, ms = hour, deadlineMs = ms): Required<SessionToStore> => ({
+const session = (text: string, subject?: string, ms = hour, deadlineMs = ms) => ({
   data: bytes(text),
   expiry: new Date(Date.now() + ms),
   deadline: new Date(Date.now() + deadlineMs),
@@ -36,7 +36,13 @@ function setup(client: Redis) {
       return client.callBuffer(String(name), ...parameters);
     },
   };
-  return { client, prefix, store: new RedisStore(counted, { prefix }), sent, index: `subject:${prefix}1` };
+  return {
+    client,
+    prefix,
+    store: new RedisStore(counted, { prefix }),
+    sent,
+    index: `subject:${prefix}1`,
+  };
 }
 
 /** A store that believes to be on a cluster; `before` is called with each command, and may throw or wait. */
@@ -151,6 +157,48 @@ describe.skipIf(redis === undefined)("a Redis store", () => {
       expect((await store.find("a"))?.data).toEqual(bytes("one"));
       expect(await store.find("b")).toBeUndefined();
     }
+  });
+
+  test("a call whose signal is aborted sends nothing, and nothing more once it is", async () => {
+    const { client, prefix, store, sent } = setup(redis!);
+    const signal = AbortSignal.abort("not even an Error");
+    const calls = [
+      store.find("a", { signal }),
+      store.commit("a", session("one"), { signal }),
+      store.commit("a", session("one", "1"), { signal }),
+      store.delete("a", { signal }),
+      store.replace("a", bytes("one"), undefined, { signal }),
+      store.touch("a", new Date(Date.now() + hour), { signal }),
+    ];
+    for (const call of calls) await expect(call).rejects.toMatchObject({ code: "store-unavailable" });
+    expect(sent).toEqual([]);
+
+    const controller = new AbortController();
+    const entering = asCluster(client, prefix, () => controller.abort());
+    const entered = entering.commit("a", session("one", "1"), { signal: controller.signal });
+    await expect(entered).rejects.toMatchObject({ code: "store-unavailable" });
+    expect(await store.find("a")).toBeUndefined();
+  });
+
+  test("a key of another type is a fault that is named, on every call, and lists leave it out", async () => {
+    const { client, prefix, store } = setup(redis!);
+    await store.commit("b", session("two", "1"));
+    await client.lpush(`${prefix}a`, "x");
+    await client.pexpire(`${prefix}a`, hour);
+    await expect(store.find("a")).rejects.toThrow("The session store failed to run EVALSHA on Redis (WRONGTYPE).");
+    await expect(store.find("a", { signal: new AbortController().signal, expiry: false })).rejects.toThrow("WRONGTYPE");
+    await expect(store.replace("a", bytes("x"), session("y"))).rejects.toThrow("WRONGTYPE");
+    expect(await tokensOf(store.all())).toEqual(["b"]);
+    await store.commit("a", session("one"));
+    expect((await store.find("a"))?.data).toEqual(bytes("one"));
+  });
+
+  test("an index of another type is a fault that is named, and nothing is written", async () => {
+    const { client, store, index } = setup(redis!);
+    await client.set(index, "foreign", "PX", hour);
+    await expect(store.commit("a", session("one", "1"))).rejects.toThrow("WRONGTYPE");
+    expect(await store.find("a")).toBeUndefined();
+    await expect(tokensOf(store.findBySubject("1"))).rejects.toThrow("WRONGTYPE");
   });
 
   test("a prefix is not a pattern, and neither index nor foreign keys are sessions", async () => {
@@ -287,6 +335,7 @@ test.skipIf(redis === undefined)("errors of Redis tell neither token nor data", 
     options: {},
     callBuffer: () => undefined,
     setBuffer: () => client.callBuffer("SET", "do-not-show"),
+    getBuffer: () => client.callBuffer("UNKNOWN", "do-not-show"), // which repeats it
   };
   const events: SessionEvent[] = [];
   onTestFinished(subscribe((event) => events.push(event)));
@@ -296,5 +345,9 @@ test.skipIf(redis === undefined)("errors of Redis tell neither token nor data", 
   draft.put("secret", "do-not-show");
   const error: unknown = await sessions.commit(draft).catch((reason: unknown) => reason);
   expect(error).toMatchObject({ code: "store-unavailable", status: 503, cause: { name: "ReplyError" } });
-  expect(inspect([error, events], { depth: 10, showHidden: true })).not.toContain("do-not-show");
+  expect(error).toMatchObject({ message: "The session store failed to run SET on Redis (ERR)." });
+  const signal = new AbortController().signal;
+  const direct: unknown = await store.find("do-not-show", { signal, expiry: false }).catch((reason: unknown) => reason);
+  expect(direct).toMatchObject({ message: "The session store failed to run GET on Redis (ERR)." });
+  expect(inspect([error, direct, events], { depth: 10, showHidden: true })).not.toContain("do-not-show");
 });

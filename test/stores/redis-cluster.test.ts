@@ -1,0 +1,85 @@
+// Lists on a Redis Cluster are complete, or fail: a client that knows no masters, or not all, is no empty store.
+import { Cluster } from "ioredis";
+import { Cluster as ValkeyCluster } from "iovalkey";
+import { createCluster } from "redis";
+import { SessionManager, type SessionError, type Store } from "scs-session";
+import { RedisStore } from "scs-session/redis";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startRedisCluster, type RedisCluster } from "../servers/redis-cluster.ts";
+import { waitUntil } from "../servers/server.ts";
+import { isSkipped } from "../servers/services.ts";
+import { newPrefix } from "./names.ts";
+
+const quiet = (): void => undefined;
+const session = (subject: string) => ({ data: Buffer.from("x"), expiry: new Date(Date.now() + 3_600_000), subject });
+async function count(store: Store): Promise<number> {
+  let number = 0;
+  for await (const _each of store.all!()) number++;
+  return number;
+}
+
+describe.skipIf(isSkipped("redis"))("all on a Redis Cluster", { timeout: 60_000 }, () => {
+  const prefix = newPrefix();
+  let cluster: RedisCluster;
+  beforeAll(async () => {
+    cluster = await startRedisCluster();
+    const { store } = ioredis();
+    for (let n = 0; n < 50; n++) await store.commit(`session-${n}`, session("1"));
+  }, 60_000);
+  const clients: { disconnect(): void }[] = [];
+  afterAll(async () => {
+    for (const client of clients) client.disconnect();
+    await cluster.stop();
+  });
+
+  const addresses = () => cluster.nodes.map(({ port }) => ({ host: "127.0.0.1", port }));
+  const ioredis = (options: object = {}, nodes = addresses()) => {
+    const client = new Cluster(nodes, options);
+    client.on("error", quiet);
+    clients.push(client);
+    return { client, store: new RedisStore(client, { prefix }) };
+  };
+  const nodeRedis = () => {
+    const client = createCluster({ rootNodes: cluster.nodes.map(({ url }) => ({ url })) });
+    client.on("error", quiet);
+    return { client, store: new RedisStore(client, { prefix }) };
+  };
+
+  test("waits for a client that is still connecting", async () => {
+    expect(await count(ioredis().store)).toBe(50);
+    expect(await count(ioredis({ lazyConnect: true }).store)).toBe(50);
+    expect(await count(ioredis({}, addresses().slice(0, 1)).store)).toBe(50);
+    const iovalkey = new ValkeyCluster(addresses());
+    clients.push(iovalkey);
+    expect(await count(new RedisStore(iovalkey, { prefix }))).toBe(50);
+  });
+
+  test("rejects with a client that is not connected, or not any more", async () => {
+    const { client, store } = nodeRedis();
+    await expect(count(store)).rejects.toMatchObject({ code: "store-unavailable" });
+    await client.connect();
+    expect(await count(store)).toBe(50);
+    client.destroy();
+    await expect(count(store)).rejects.toMatchObject({ code: "store-unavailable" });
+    const sessions = new SessionManager({ store, cookie: { name: "cluster-destroyed" } });
+    await expect(sessions.iterate().next()).rejects.toMatchObject({ code: "store-unavailable" });
+    const ended = ioredis();
+    await ended.client.ping();
+    ended.client.disconnect();
+    await expect(count(ended.store)).rejects.toMatchObject({ code: "store-unavailable" });
+  });
+
+  test("rejects while a master is missing, and is complete again when its replica has taken over", async () => {
+    const { store } = ioredis({ redisOptions: { commandTimeout: 1_000 } });
+    expect(await count(store)).toBe(50);
+    const answers = new Set<number | string>();
+    const ask = () => count(store).catch((error: unknown) => (error as SessionError).code);
+    await cluster.masters[0]!.kill();
+    await waitUntil("the list is complete again", async () => {
+      const answer = await ask();
+      answers.add(answer);
+      return answer === 50 && answers.size > 1;
+    });
+    expect([...answers].sort()).toEqual([50, "store-unavailable"]);
+  });
+});
