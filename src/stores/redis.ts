@@ -143,6 +143,8 @@ export class RedisStore implements Store {
   readonly #channel: string | undefined;
   /** With `push`, where the client can subscribe. */
   readonly watch?: NonNullable<Store["watch"]>;
+  /** Whether session and index may be on different servers, where no script writes both. */
+  #areApart: boolean;
 
   constructor(client: AnyRedisClient, { prefix = "scs:session:", push = false }: RedisStoreOptions = {}) {
     this.#commands = recognise(client);
@@ -151,6 +153,7 @@ export class RedisStore implements Store {
     this.#channel = channel;
     const subscribe = subscribeBy(client);
     if (channel !== undefined && subscribe !== undefined) this.watch = (listener) => subscribe(channel, listener);
+    this.#areApart = this.#commands.isCluster;
   }
 
   find(token: string, options: Partial<CallOptions> = {}): Promise<StoredSession | undefined> {
@@ -167,10 +170,12 @@ export class RedisStore implements Store {
 
   async commit(token: string, session: SessionToStore, options?: CallOptions): Promise<void> {
     const key = this.#keyOf(token);
-    const index = await this.#indexOf(token, session, options);
     const [data, expiry] = toArguments(session);
-    if (index === undefined) await this.#commands.send(key, ["SET", key, data, "PXAT", expiry], options);
-    else await this.#run(scripts.commit, [key, index], [data, expiry, token, deadlineOf(session)], options);
+    await this.#indexed(token, session, options, (index) =>
+      index === undefined
+        ? this.#commands.send(key, ["SET", key, data, "PXAT", expiry], options)
+        : this.#run(scripts.commit, [key, index], [data, expiry, token, deadlineOf(session)], options),
+    );
   }
 
   async delete(token: string, options?: CallOptions): Promise<void> {
@@ -187,20 +192,20 @@ export class RedisStore implements Store {
     options?: CallOptions,
   ): Promise<ReplaceAnswer> {
     if (!isText(token)) return "missing";
-    const keys = [this.#keyOf(token)];
+    const key = this.#keyOf(token);
     const parameters: Argument[] = [toBuffer(expected)];
-    if (next !== undefined) {
-      const index = await this.#indexOf(token, next, options);
-      parameters.push(...toArguments(next));
-      if (index !== undefined) {
-        keys.push(index);
-        parameters.push(token, deadlineOf(next));
-      }
-    }
+    if (next !== undefined) parameters.push(...toArguments(next), token, deadlineOf(next));
     const isTold = this.#channel !== undefined && (next === undefined || next.ended === true);
     if (isTold) parameters.push(this.#channel, token);
-    const write = isTold ? scripts.end : scripts.replace;
-    const answer = replaceAnswers[Number(await this.#run(write, keys, parameters, options))];
+    const number = await this.#indexed(token, next, options, (index) =>
+      this.#run(
+        isTold ? scripts.end : scripts.replace,
+        index === undefined ? [key] : [key, index],
+        parameters,
+        options,
+      ),
+    );
+    const answer = replaceAnswers[Number(number)];
     if (answer === undefined) throw new SessionError("store-unavailable", "Redis gave no answer to replace.");
     return answer;
   }
@@ -275,15 +280,27 @@ export class RedisStore implements Store {
   }
 
   /**
-   * The index in which a session is to be entered by the script that stores it. In a cluster it may be on another server:
-   * then it is entered before.
+   * Writes a session, and its index in the same script. Where the two may be apart, the index is written before. That they
+   * are, clients of one server learn from the answer of a server that is part of a cluster; it has written nothing then.
    */
-  async #indexOf(token: string, session: SessionToStore, options?: CallOptions): Promise<string | undefined> {
-    if (session.subject === undefined) return undefined;
+  async #indexed(
+    token: string,
+    session: SessionToStore | undefined,
+    options: CallOptions | undefined,
+    write: (index?: string) => Promise<unknown>,
+  ): Promise<unknown> {
+    if (session?.subject === undefined) return write();
     const index = this.#indexKeyOf(session.subject);
-    if (!this.#commands.isCluster) return index;
+    if (!this.#areApart) {
+      try {
+        return await write(index);
+      } catch (error) {
+        if (!isAnswer(error, "CROSSSLOT")) throw error;
+        this.#areApart = true;
+      }
+    }
     await this.#run(scripts.enter, [index], [token, deadlineOf(session)], options);
-    return undefined;
+    return write();
   }
 
   #run(

@@ -35,6 +35,16 @@ export async function startRedisCluster({
   }
 }
 
+/** Starts a cluster of one node. */
+export async function startRedisNode(): Promise<Server> {
+  const node = await startRedis({}, ["--cluster-enabled", "yes"]);
+  await askRedis(node, "CLUSTER", "ADDSLOTSRANGE", "0", "16383");
+  await waitUntil("the node is a cluster", async () =>
+    (await askRedis(node, "CLUSTER", "INFO")).includes("cluster_state:ok"),
+  );
+  return node;
+}
+
 /** Starts several at once; if one fails, stops the others. */
 export async function startAll(starts: readonly (() => Promise<Server>)[]): Promise<Server[]> {
   const results = await Promise.allSettled(starts.map((start) => start()));

@@ -80,6 +80,14 @@ export function serverClients(url: string): RedisClientUnderTest[] {
 const addressesOf = (servers: readonly { readonly port: number }[]) =>
   servers.map(({ port }) => ({ host: "127.0.0.1", port }));
 
+/** Clients of one server, on the only node of a cluster. */
+export function singleNodeClients(url: string): RedisClientUnderTest[] {
+  return [
+    { name: "redis, a client on a node of a cluster", connect: () => connectedNodeRedis(createClient({ url: url })) },
+    { name: "ioredis on a node of a cluster", connect: async () => ioRedis(new IoRedis(url)) },
+  ];
+}
+
 /** The clients of a cluster. */
 export function clusterClients({ nodes }: RedisCluster): RedisClientUnderTest[] {
   return [

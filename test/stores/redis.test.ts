@@ -1,20 +1,27 @@
 // The Redis store keeps the contract with every client, on one server, with Sentinel and on a Cluster.
 import { storeContract } from "scs-session/testing";
 import { afterAll, describe, test } from "vitest";
-import { startRedisCluster } from "../servers/redis-cluster.ts";
+import { startRedisCluster, startRedisNode } from "../servers/redis-cluster.ts";
 import { startSentinel } from "../servers/redis-sentinel.ts";
 import { addressOf } from "../servers/shared.ts";
 import { newPrefix } from "./names.ts";
-import { clusterClients, sentinelClients, serverClients, type RedisClientUnderTest } from "./redis-clients.ts";
+import {
+  clusterClients,
+  sentinelClients,
+  serverClients,
+  singleNodeClients,
+  type RedisClientUnderTest,
+} from "./redis-clients.ts";
 
 const url = await addressOf("redis");
 const clients: RedisClientUnderTest[] = [];
 if (url !== undefined) {
-  const [cluster, sentinel] = await Promise.all([startRedisCluster(), startSentinel()]);
+  const [cluster, sentinel, node] = await Promise.all([startRedisCluster(), startSentinel(), startRedisNode()]);
   afterAll(async () => {
-    await Promise.all([cluster.stop(), sentinel.stop()]);
+    await Promise.all([cluster.stop(), sentinel.stop(), node.stop()]);
   });
   clients.push(...serverClients(url), ...clusterClients(cluster), ...sentinelClients(sentinel));
+  clients.push(...singleNodeClients(node.url));
 }
 
 describe.each(clients)("$name", { timeout: 60_000 }, ({ name: client, connect }) => {
