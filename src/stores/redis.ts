@@ -19,8 +19,9 @@ export type {
 /** The options of a `RedisStore`. */
 export interface RedisStoreOptions {
   /**
-   * What the keys of sessions begin with; the token follows. The keys of the index by subject begin with `subject:` and
-   * the prefix.
+   * What the keys of sessions begin with; the token follows. No other store's prefix on the same server may begin with it:
+   * its sessions would be listed here, too. The keys of the index by subject are `subject:`, the length of the prefix, `:`,
+   * the prefix, and the subject.
    *
    * @default "scs:session:"
    */
@@ -276,7 +277,8 @@ export class RedisStore implements Store {
 
   #indexKeyOf(subject: string): string {
     if (!isText(subject)) throw notText("subject");
-    return `subject:${this.#prefix}${subject}`;
+    // With the length no other prefix and subject have the same key.
+    return `subject:${String(this.#prefix.length)}:${this.#prefix}${subject}`;
   }
 
   /**

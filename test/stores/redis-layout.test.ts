@@ -41,7 +41,7 @@ function setup(client: Redis) {
     prefix,
     store: new RedisStore(counted, { prefix }),
     sent,
-    index: `subject:${prefix}1`,
+    index: `subject:${prefix.length}:${prefix}1`,
   };
 }
 
@@ -199,6 +199,16 @@ describe.skipIf(redis === undefined)("a Redis store", () => {
     await expect(store.commit("a", session("one", "1"))).rejects.toThrow("WRONGTYPE");
     expect(await store.find("a")).toBeUndefined();
     await expect(tokensOf(store.findBySubject("1"))).rejects.toThrow("WRONGTYPE");
+  });
+
+  test("prefix and subject are told apart in the key of an index", async () => {
+    const { client, prefix } = setup(redis!);
+    const [users, admins] = [prefix, `${prefix}admin:`].map((each) => new RedisStore(client, { prefix: each }));
+    await users!.commit("user", session("one", "admin:1"));
+    await admins!.commit("admin", session("one", "1"));
+    expect(await tokensOf(users!.findBySubject("admin:1"))).toEqual(["user"]);
+    expect(await tokensOf(admins!.findBySubject("1"))).toEqual(["admin"]);
+    expect(await client.zrange(`subject:${prefix.length}:${prefix}admin:1`, "0", "-1")).toEqual(["user"]);
   });
 
   test("a prefix is not a pattern, and neither index nor foreign keys are sessions", async () => {

@@ -40,8 +40,9 @@ export async function fill({ kind, at, name }: Backend, number: number, expired 
       const writes = Array.from({ length: Math.min(2_000, number - n) }, async (_, i) => {
         const token = `stranger-${n + i}`;
         await client.set(`${name}${token}`, "x", "PXAT", expiry);
-        await client.zadd(`subject:${name}${token}`, String(expiry), token);
-        await client.pexpireat(`subject:${name}${token}`, expiry);
+        const index = `subject:${name.length}:${name}${token}`;
+        await client.zadd(index, String(expiry), token);
+        await client.pexpireat(index, expiry);
       });
       await Promise.all(writes);
     }
