@@ -1,7 +1,18 @@
 /** The cases of find, commit and delete. */
 
 import { same } from "../check.ts";
-import { bytes, forEach, inMs, newKey, sameSession, session, succeeds, textAt, type Case } from "./tools.ts";
+import {
+  bytes,
+  forEach,
+  inMs,
+  newKey,
+  sameSession,
+  session,
+  succeeds,
+  textAt,
+  withoutExpiry,
+  type Case,
+} from "./tools.ts";
 
 /** Keys that the manager never makes, but that a store must not take for another. */
 const hostile = [
@@ -108,6 +119,19 @@ export const basics: readonly Case[] = [
     },
   },
   {
+    name: "find for those who do not ask for the expiry answers the data, and no earlier expiry",
+    async check(store) {
+      const key = newKey();
+      same("find where nothing is", await store.find(key, withoutExpiry()), undefined);
+      const committed = session("one");
+      await store.commit(key, committed);
+      const found = await store.find(key, withoutExpiry());
+      same("data", found?.data, committed.data);
+      const isEarlier = found === undefined || !(found.expiry.getTime() >= committed.expiry.getTime());
+      same("whether the expiry is earlier than the stored one", isEarlier, false);
+    },
+  },
+  {
     name: "what has expired is not found, or found with its expiry",
     async check(store) {
       const [key, live] = [newKey(), newKey()];
@@ -140,7 +164,7 @@ export const basics: readonly Case[] = [
       const kept: string[] = [];
       for (const key of hostile) {
         same("find", await store.find(key), undefined);
-        if (await succeeds("commit", () => store.commit(key, session(key)))) kept.push(key);
+        if (await succeeds("commit", () => store.commit(key, session(key)), [key])) kept.push(key);
       }
       for (const key of hostile) {
         same("find", (await store.find(key))?.data, kept.includes(key) ? bytes(key) : undefined);

@@ -1,11 +1,12 @@
 /** The contract of a session store, as cases that any test runner can run. */
 
+import { milliseconds, type Duration } from "../../duration.ts";
 import type { Store } from "../../store.ts";
 import { basics } from "./basics.ts";
 import { faults, outages } from "./faults.ts";
 import { listing } from "./listing.ts";
 import { replacing } from "./replacing.ts";
-import type { Ability, Case } from "./tools.ts";
+import { within, type Ability, type Case } from "./tools.ts";
 import { watching } from "./watching.ts";
 
 /** One case of the contract. */
@@ -31,12 +32,18 @@ export interface StoreContractOptions {
    */
   readonly push?: boolean;
   /**
-   * Makes a store whose server is gone, or whose client is closed: its calls must reject. Undefined: not checked, since the
-   * store has no server.
+   * Makes a store whose server is gone, or whose client is closed: its calls must reject, and the errors tell neither key
+   * nor data. Undefined: not checked, since the store has no server.
    *
    * @default undefined
    */
   readonly unreachable?: (() => Store | Promise<Store>) | undefined;
+  /**
+   * How long one case may take. It fails then: a call that never settles is a fault of the store.
+   *
+   * @default "20s"
+   */
+  readonly timeLimit?: Duration;
 }
 
 /**
@@ -49,18 +56,19 @@ export interface StoreContractOptions {
  */
 export function storeContract(
   make: () => Store | Promise<Store>,
-  { without = [], push = false, unreachable }: StoreContractOptions = {},
+  { without = [], push = false, unreachable, timeLimit = "20s" }: StoreContractOptions = {},
 ): StoreContractCase[] {
+  const limit = milliseconds(timeLimit, "timeLimit");
   const runnable = (cases: readonly Case[], from: () => Store | Promise<Store>): StoreContractCase[] =>
     cases
       .filter(({ needs = [] }) => !needs.some((ability) => without.includes(ability)))
-      .map((each) => ({ name: each.name, run: () => run(each, from) }));
+      .map((each) => ({ name: each.name, run: () => run(each, from, limit) }));
   const contract = runnable([...basics, ...replacing, ...listing, ...faults, ...(push ? watching : [])], make);
   return unreachable === undefined ? contract : [...contract, ...runnable(outages, unreachable)];
 }
 
-async function run(each: Case, make: () => Store | Promise<Store>): Promise<void> {
-  const store = await make();
+async function run(each: Case, make: () => Store | Promise<Store>, limit: number): Promise<void> {
+  const store = await within(limit, "The function that makes a store", Promise.resolve(make()));
   try {
     const missing = each.needs?.find((ability) => typeof store[ability] !== "function");
     if (missing !== undefined) {
@@ -68,8 +76,8 @@ async function run(each: Case, make: () => Store | Promise<Store>): Promise<void
         `The store has no method ${missing}. If that is meant, tell storeContract: without: ["${missing}"].`,
       );
     }
-    await each.check(store as Required<Store>);
+    await within(limit, "A call of the store that this case waits for", each.check(store as Required<Store>));
   } finally {
-    await store.close?.();
+    await within(limit, "close", Promise.resolve(store.close?.()));
   }
 }

@@ -109,6 +109,22 @@ export const listing: readonly Case[] = [
     },
   },
   {
+    name: "findBySubject still answers a session that was replaced with the same subject",
+    needs: ["findBySubject", "replace"],
+    async check(store) {
+      const key = newKey();
+      await store.commit(key, session("one", { subject: "1" }));
+      for (const [before, after] of [
+        ["one", "two"],
+        ["two", "two"],
+        ["two", "three"],
+      ] as const) {
+        await store.replace(key, bytes(before), session(after, { subject: "1" }));
+        same(`after ${before} was replaced by ${after}`, await keysOf(store.findBySubject("1")), [key]);
+      }
+    },
+  },
+  {
     name: "a session that is touched beyond its first expiry is still found by its subject",
     needs: ["findBySubject", "touch"],
     async check(store) {
@@ -128,7 +144,8 @@ export const listing: readonly Case[] = [
       const kept = new Map<string, string>();
       for (const subject of strangeSubjects) {
         const key = newKey();
-        if (await succeeds("commit", () => store.commit(key, session("one", { subject })))) kept.set(subject, key);
+        const commit = (): Promise<void> => store.commit(key, session("one", { subject }));
+        if (await succeeds("commit", commit, [key, subject])) kept.set(subject, key);
       }
       for (const subject of strangeSubjects) {
         const expected = kept.get(subject);
@@ -181,6 +198,26 @@ export const listing: readonly Case[] = [
       const rest = (await keysOf(store.all())).length - live.length;
       same("how many are deleted and left", deleted + rest, before);
       for (const key of live) same("a live session", await textAt(store, key), "two");
+    },
+  },
+  {
+    name: "deleteExpired spares what is touched before it is deleted",
+    needs: ["deleteExpired", "touch"],
+    async check(store) {
+      const keys = newKeys(60);
+      await forEach(keys, (key) => store.commit(key, session("one", { expiry: inMs(-1_000) })));
+      // Now and then, so that some come between any two steps that it takes.
+      const touch = async (key: string, i: number): Promise<boolean> => {
+        if (i % 2 === 0) for (let turn = 0; turn < 2 * i; turn++) await Promise.resolve();
+        else await new Promise((resolve) => setTimeout(resolve, i / 6));
+        return store.touch(key, inMs(3_600_000));
+      };
+      const swept = store.deleteExpired(100);
+      const touched = await Promise.all(keys.map(touch));
+      await swept;
+      for (const [i, key] of keys.entries()) {
+        if (touched[i] === true) same("a session that was touched", await textAt(store, key), "one");
+      }
     },
   },
 ];

@@ -169,4 +169,33 @@ export const replacing: readonly Case[] = [
       same("find", await store.find(key), undefined);
     },
   },
+  {
+    name: "touch brings nothing back that is deleted at the same time",
+    needs: ["touch"],
+    async check(store) {
+      await Promise.all(
+        newKeys(20).map(async (key) => {
+          await store.commit(key, session("one"));
+          await Promise.all([store.touch(key, inMs(9_000_000)), store.delete(key)]);
+          same("find after delete", await store.find(key), undefined);
+        }),
+      );
+    },
+  },
+  {
+    name: "touch undoes no replace of the same time",
+    needs: ["replace", "touch"],
+    async check(store) {
+      await Promise.all(
+        newKeys(20).map(async (key, i) => {
+          await store.commit(key, session("one"));
+          const next = i % 2 === 0 ? session("two") : undefined;
+          const touched = store.touch(key, inMs(9_000_000));
+          same("the answer to replace", await store.replace(key, bytes("one"), next), "replaced");
+          await touched;
+          same("what is stored", await textAt(store, key), next && "two");
+        }),
+      );
+    },
+  },
 ];

@@ -1,6 +1,6 @@
 /** What the cases of the store contract share. */
 
-import type { SessionToStore, Store, StoredSession } from "../../store.ts";
+import type { CallOptions, SessionToStore, Store, StoredSession } from "../../store.ts";
 import { same } from "../check.ts";
 
 /** The abilities of a store: its optional methods. */
@@ -61,13 +61,53 @@ export async function forEach<T>(items: readonly T[], work: (item: T) => Promise
   for (let i = 0; i < items.length; i += 50) await Promise.all(items.slice(i, i + 50).map(work));
 }
 
-/** Whether a call of the store went through; a rejection must be an Error. */
-export async function succeeds(what: string, call: () => Promise<unknown>): Promise<boolean> {
+/**
+ * Whether a call of the store went through. A rejection must be an Error, and tell nothing of `secrets`: neither in its
+ * message nor in what else it carries.
+ */
+export async function succeeds(
+  what: string,
+  call: () => Promise<unknown>,
+  secrets: readonly string[] = [],
+): Promise<boolean> {
   try {
     await call();
     return true;
   } catch (error) {
-    if (error instanceof Error) return false;
-    throw new Error(`${what} rejected with something that is no Error.`, { cause: error });
+    if (!(error instanceof Error)) {
+      throw new Error(`${what} rejected with something that is no Error.`, { cause: error });
+    }
+    const text = textOf(error, 5);
+    if (secrets.some((secret) => secret.length >= 8 && text.includes(secret))) {
+      throw new Error(`${what} rejected with an error that tells the key, the subject or the data.`, { cause: error });
+    }
+    return false;
   }
 }
+
+/** Every text in a value, so many levels deep: drivers hang statements, arguments and whole clients on their errors. */
+function textOf(value: unknown, depth: number): string {
+  if (typeof value === "string") return value;
+  if (value instanceof Uint8Array) return new TextDecoder().decode(value);
+  if (typeof value !== "object" || value === null || depth === 0) return "";
+  const properties = Object.values(Object.getOwnPropertyDescriptors(value));
+  return properties.map((property) => textOf(property.value, depth - 1)).join("\n");
+}
+
+/** Rejects, saying what has not ended, when it has not after so long. */
+export async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`${what} has not ended after ${String(ms)} ms.`));
+    }, ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What every call of a manager carries, when nobody asks for the expiry. */
+export const withoutExpiry = (): CallOptions => ({ signal: new AbortController().signal, expiry: false });
