@@ -1,8 +1,9 @@
 // The Redis store keeps the contract with every client, on one server, with Sentinel and on a Cluster.
 import { storeContract } from "scs-session/testing";
-import { afterAll, describe, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { startRedisCluster, startRedisNode } from "../servers/redis-cluster.ts";
 import { startSentinel } from "../servers/redis-sentinel.ts";
+import { isSkipped } from "../servers/services.ts";
 import { addressOf } from "../servers/shared.ts";
 import { newPrefix } from "./names.ts";
 import {
@@ -24,6 +25,9 @@ if (url !== undefined) {
   clients.push(...singleNodeClients(node.url));
 }
 
+// A file without any test would be a failure.
+test.skipIf(isSkipped("redis"))("Redis is there, unless TEST_SKIP leaves it out", () => expect(url).toBeDefined());
+
 describe.each(clients)("$name", { timeout: 60_000 }, ({ name: client, connect }) => {
   const connected = connect();
   afterAll(async () => (await connected).close());
@@ -37,7 +41,7 @@ describe.each(clients)("$name", { timeout: 60_000 }, ({ name: client, connect })
 
   // Where sessions are announced, their ends have scripts of their own.
   const pushing = async () => (await connected).store(newPrefix(), { push: true });
-  const push = !["redis, a pool", "a client of one's own"].includes(client); // which only announce
+  const push = !["redis, a pool", "a client of one's own", "valkey-glide"].includes(client); // which only announce
   for (const { name, run } of storeContract(pushing, { push })) {
     if (/watch|replace|delete/.test(name)) test(`push: ${name}`, run);
   }
