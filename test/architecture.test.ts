@@ -84,6 +84,7 @@ const allowed: Record<string, (taken: Import) => boolean> = {
 /** Packages of the core; of the other layers: what their environment has, and types of their frameworks. */
 const coreModules = ["node:crypto", "node:async_hooks", "node:diagnostics_channel", "node:buffer", "devalue", "cookie"];
 const nodeModules: Record<string, readonly string[]> = {
+  "src/adapters/h3.ts": ["h3"], // imported once the first request comes
   "src/adapters/hold.ts": ["node:async_hooks"],
   "src/adapters/node.ts": ["node:http"],
   "src/stores/memory.ts": ["node:buffer"],
@@ -154,6 +155,7 @@ describe("the package", () => {
   /** What several adapters or stores share has no entry of its own. */
   const privateFiles = [
     ...["src/adapters/head.ts", "src/adapters/hold.ts", "src/adapters/serve.ts", "src/adapters/respond.ts"],
+    "src/adapters/h3-module.d.ts",
     ...["src/stores/redis-client.ts", "src/stores/redis-push.ts", "src/stores/postgres-push.ts", "src/stores/sql.ts"],
   ];
 

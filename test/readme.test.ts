@@ -22,6 +22,7 @@ const samples = writeSamples({
   "src/adapters/express.ts": `${anySessions}import express from "express";\nimport { loadAndSave } from "scs-session/express";\nconst app = express();\n`,
   "src/adapters/fastify.ts": `${anySessions}import Fastify from "fastify";\nimport { loadAndSave } from "scs-session/fastify";\nconst app = Fastify();\n`,
   "src/adapters/fetch.ts": `${anySessions}import { loadAndSave } from "scs-session/fetch";\n`,
+  "src/adapters/h3.ts": `${anySessions}import { H3 } from "h3";\nimport { loadAndSave } from "scs-session/h3";\nconst app = new H3();\n`,
   "src/adapters/hono.ts": `${anySessions}import { Hono } from "hono";\nimport { loadAndSave } from "scs-session/hono";\nconst app = new Hono();\n`,
   "src/adapters/koa.ts": `${anySessions}import Koa from "koa";\nimport { loadAndSave } from "scs-session/koa";\nconst app = new Koa();\n`,
   "src/stores/postgres.ts": `import { Pool } from "pg";\nimport { PostgresStore } from "scs-session/postgres";\n`,

@@ -25,7 +25,7 @@ export function loadAndSave<Data extends object, Rest extends unknown[]>(
 ): (request: Request, ...rest: Rest) => Promise<Response> {
   expectManager("fetch", manager);
   return async (request, ...rest) => {
-    if (!((request.headers as unknown) instanceof Headers)) throw wrongAdapter("fetch", request);
+    if (!((request.headers as unknown) instanceof Headers) || "req" in request) throw wrongAdapter("fetch", request);
     if (skip?.(request) === true) return handler(request, ...rest);
     return respond(manager, {
       incoming: incomingRequest(request),

@@ -12,6 +12,8 @@ export interface Answering {
   readonly signal: AbortSignal;
   /** Runs the handler. */
   handle(): Response | Promise<Response>;
+  /** Whether the adapter has made that response itself: nobody else has it then, and it need not be copied. */
+  readonly isFresh?: boolean;
   /**
    * The response to a session that cannot be loaded or stored. May throw, to leave it to the framework; `addHeaders` is for
    * those who do, and adds what the sessions of other managers, which are stored, have to say in that response.
@@ -64,7 +66,9 @@ export async function respond(manager: AnyManager, answering: Answering): Promis
     return withHeaders(await answering.fail(error, addHeaders), speaking);
   }
   stored.push(exchange);
-  return withHeaders(response, [exchange]);
+  if (answering.isFresh !== true) return withHeaders(response, [exchange]);
+  exchange.writeHeaders(response.headers);
+  return response;
 }
 
 /** The exchanges of a request that are stored: one for each manager. */
@@ -102,7 +106,7 @@ function withHeaders(response: Response, exchanges: readonly Exchange[]): Respon
   return new Response(response.body, { status, statusText, headers });
 }
 
-/** The answer to an upgrade cannot be copied: it is the runtime's own object, or nothing at all (Bun). */
+/** The answer to an upgrade cannot be copied: it is the runtime's own object, carries hooks (crossws), or is nothing (Bun). */
 function isUpgrade(response: Response | undefined): boolean {
-  return response === undefined || response.status < 200;
+  return response === undefined || response.status < 200 || "crossws" in response;
 }

@@ -52,8 +52,7 @@ export function serve<T>(
     onOpened?.(exchange);
     if (exchange.inUse) driver.onFirstUse();
     if (property !== undefined) {
-      const get = (): unknown => exchange.session;
-      Object.defineProperty(context ?? request, property, { get, set: refuseSession, configurable: true });
+      offerSession(context ?? request, property, () => exchange.session);
     }
     if (request.method !== "GET" && request.method !== "HEAD") bindEvents(request, exchange);
     return exchange.run(handle);
@@ -64,6 +63,11 @@ export function serve<T>(
     fail(error);
     return undefined;
   });
+}
+
+/** Puts the session where templates and old code look for it. */
+export function offerSession(holder: object, property: string, get: () => unknown): void {
+  Object.defineProperty(holder, property, { get, set: refuseSession, configurable: true });
 }
 
 /** What old code does to end a session: `req.session = null`. */
@@ -151,7 +155,7 @@ export function expectManager(name: string, manager: Partial<AnyManager> | undef
 
 /** The error of a call with another framework's arguments; `first` is the first of them. */
 export function wrongAdapter(name: string, first: unknown): SessionError {
-  const { socket, onerror, ctx, req, headers, addHook } = (first ?? {}) as Record<string, unknown>;
+  const { socket, onerror, ctx, req, context, headers, addHook } = (first ?? {}) as Record<string, unknown>;
   const isHono = typeof req === "object" && req !== null && "raw" in req;
   const right =
     onerror !== undefined && req !== undefined
@@ -160,12 +164,14 @@ export function wrongAdapter(name: string, first: unknown): SessionError {
         ? 'a request of Node or Express: import loadAndSave from "scs-session/node" or "scs-session/express"'
         : isHono
           ? 'the context of Hono: import loadAndSave from "scs-session/hono"'
-          : ctx !== undefined || req !== undefined
-            ? "the context of a framework such as Koa or Hono: this adapter does not serve it"
-            : headers instanceof Headers
-              ? 'a Request of fetch: import loadAndSave from "scs-session/fetch"'
-              : addHook !== undefined
-                ? 'a Fastify instance: app.register(loadAndSave(sessions)), imported from "scs-session/fastify"'
-                : "none of the arguments it takes";
+          : req !== undefined && context !== undefined
+            ? 'an event of h3: import loadAndSave from "scs-session/h3"'
+            : ctx !== undefined || req !== undefined
+              ? "the context of a framework such as Koa or Hono: this adapter does not serve it"
+              : headers instanceof Headers
+                ? 'a Request of fetch: import loadAndSave from "scs-session/fetch"'
+                : addHook !== undefined
+                  ? 'a Fastify instance: app.register(loadAndSave(sessions)), imported from "scs-session/fastify"'
+                  : "none of the arguments it takes";
   return new SessionError("wrong-adapter", `loadAndSave of scs-session/${name} was called with ${right}.`);
 }

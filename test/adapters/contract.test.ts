@@ -4,12 +4,13 @@ import { afterAll, describe, test } from "vitest";
 import { express5, expressFour } from "./harness/express.ts";
 import { fastify } from "./harness/fastify.ts";
 import { fetchHandler } from "./harness/fetch.ts";
+import { h3 } from "./harness/h3.ts";
 import { hono } from "./harness/hono.ts";
 import { koa2, koa3 } from "./harness/koa.ts";
 import { node } from "./harness/node.ts";
 import type { Harness } from "./harness/tools.ts";
 
-const harnesses: readonly Harness[] = [node, express5, expressFour, fastify, koa3, koa2, fetchHandler, hono];
+const harnesses: readonly Harness[] = [node, express5, expressFour, fastify, koa3, koa2, fetchHandler, hono, h3];
 
 const all = adapterContract(() => Promise.reject(new Error("is only listed"))).map(({ name }) => name);
 const results = new Map(harnesses.map(({ name }) => [name, new Map<string, string>()]));

@@ -20,6 +20,7 @@ export const fetchHandler: Harness = {
     };
     const skip = (request: Request): boolean => skips(pathOf(request));
     for (const manager of managers.toReversed()) handler = loadAndSave(manager, handler, { skip });
-    return listen(createAdaptorServer({ fetch: handler }) as never);
+    // h3, which is tested in this process, too, needs the global Response to be the one that fetch() answers with.
+    return listen(createAdaptorServer({ fetch: handler, overrideGlobalObjects: false }) as never);
   },
 };

@@ -45,6 +45,6 @@ export const hono: Harness = {
       const { status, headers, body } = answerTo(error);
       return new Response(body, { status, headers });
     });
-    return listen(createAdaptorServer(app) as never);
+    return listen(createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as never);
   },
 };
