@@ -12,7 +12,9 @@ import { MemoryStore, SessionManager, type Store } from "../../src/index.ts";
 import { PostgresStore } from "../../src/stores/postgres.ts";
 import { RedisStore } from "../../src/stores/redis.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import { storeContract } from "../../src/testing/index.ts";
+import { adapterContract, storeContract, type ContractServer } from "../../src/testing/index.ts";
+import { listen } from "../adapters/harness/tools.ts";
+import { fetchHandler, hono, type WebHarness } from "../adapters/harness/web.ts";
 
 interface Data {
   n: number;
@@ -114,6 +116,45 @@ const adapters: Case[] = [
   },
 ];
 
+type Handler = ReturnType<WebHarness["handler"]>;
+
+/** Serves a handler by the runtime's own server. */
+async function serve(fetch: Handler): Promise<ContractServer> {
+  const where = { hostname: "127.0.0.1", port: 0 };
+  if (runtime === "bun") {
+    const { Bun } = globalThis as unknown as { Bun: { serve(options: object): BunServer } };
+    const server = Bun.serve({ ...where, fetch });
+    return { url: `http://127.0.0.1:${String(server.port)}`, close: () => server.stop(true) };
+  }
+  if (runtime === "deno") {
+    const { Deno } = globalThis as unknown as { Deno: { serve(options: object, fetch: Handler): DenoServer } };
+    const ending = new AbortController();
+    const server = Deno.serve({ ...where, signal: ending.signal, onListen: () => undefined }, fetch);
+    const close = async (): Promise<void> => {
+      ending.abort();
+      await server.finished;
+    };
+    return { url: `http://127.0.0.1:${String(server.addr.port)}`, close };
+  }
+  const { createAdaptorServer } = await import("@hono/node-server");
+  return listen(createAdaptorServer({ fetch }) as never);
+}
+interface BunServer {
+  readonly port: number;
+  stop(closeActiveConnections: boolean): Promise<void>;
+}
+interface DenoServer {
+  readonly addr: { readonly port: number };
+  readonly finished: Promise<void>;
+}
+
+const contracts = [fetchHandler, hono].flatMap(({ name, without, handler }): Case[] =>
+  adapterContract((app) => serve(handler(app)), { without }).map((each) => ({
+    name: `contract of ${name}: ${each.name}`,
+    run: () => each.run(),
+  })),
+);
+
 const ending: (() => unknown)[] = [];
 const contract = (name: string, make: () => Store | Promise<Store>): Case[] =>
   storeContract(make).map((each) => ({ name: `${name}: ${each.name}`, run: () => each.run() }));
@@ -175,20 +216,33 @@ interface BunSql {
   close(): Promise<void>;
 }
 
+/** Waits so many milliseconds at most, so that a case that hangs is told by its name. */
+async function within(limit: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`did not end within ${limit} ms`)), limit);
+  });
+  await Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
+// The library's own timers keep no process alive, and a case may wait for nothing else.
+const alive = setInterval(() => undefined, 1_000);
 const passed: string[] = [];
 const failed: string[] = [];
 for (const { name, run } of [
   ...adapters,
+  ...contracts,
   ...contract("MemoryStore", () => new MemoryStore()),
   ...(await sqlite()),
   ...(await servers()),
 ]) {
   try {
-    await run();
+    await within(20_000, run());
     passed.push(name);
   } catch (error) {
     failed.push(`${name}: ${String(error)}`);
   }
 }
 for (const end of ending) await end();
+clearInterval(alive);
 console.log(JSON.stringify({ passed, failed }));

@@ -38,18 +38,6 @@ export function nodeBody({ body }: ContractReply): string | Readable | undefined
   return body === undefined || typeof body === "string" ? body : Readable.from(body, { objectMode: false });
 }
 
-/** A reply as a response of fetch. */
-export function webResponse(reply: ContractReply): Response {
-  const { status = 200, headers = {}, body, redirect, response } = reply;
-  if (response !== undefined) return response;
-  if (redirect !== undefined) return new Response(null, { status: 302, headers: { location: redirect } });
-  const all = Object.entries(headers).flatMap(([name, value]) =>
-    [value].flat().map((each): [string, string] => [name, each]),
-  );
-  const stream = typeof body === "object" ? (Readable.toWeb(Readable.from(body).map((piece: string) => Buffer.from(piece))) as ReadableStream) : body; // prettier-ignore
-  return new Response(stream ?? null, { status, headers: all });
-}
-
 /** The path and query of a request of fetch. */
 export function pathOf(request: { readonly url: string }): string {
   const { pathname, search } = new URL(request.url);
