@@ -58,22 +58,27 @@ export class SessionError extends Error {
   }
 }
 
-/**
- * A fault of the store as a `store-unavailable` error. Drivers put statements, arguments and data on their errors and into
- * their messages: of the cause only name, code and frames are kept, and the message where the operating system wrote it.
- */
+/** A fault of the store as a `store-unavailable` error, with a clean cause. */
 export function storeError(action: string, error: unknown): SessionError {
   if (error instanceof SessionError) return error;
   return new SessionError("store-unavailable", `The session store failed to ${action}.`, { cause: clean(error) });
 }
 
-function clean(error: unknown): Error {
+/**
+ * The error of a driver without what it may tell: drivers put statements, arguments and data on their errors and into their
+ * messages. Only name, code and frames are kept, and the message where the operating system wrote it.
+ */
+export function clean(error: unknown): Error {
   if (!(error instanceof Error)) return new Error("The store rejected with something that is not an Error.");
   const { name, message, stack = "" } = error;
   const cause = new Error("syscall" in error ? message : "(message withheld: it may contain session data)");
   cause.name = name;
   const frames = stack.startsWith(`${name}: ${message}\n`) ? stack.slice(name.length + message.length + 2) : "";
   cause.stack = `${name}: ${cause.message}${frames}`;
-  if ("code" in error && typeof error.code === "string") Object.assign(cause, { code: error.code });
+  // The names of a system call and of an error; what is clean already stays as it is.
+  for (const key of ["code", "syscall"] as const) {
+    const value: unknown = (error as Error & Partial<Record<typeof key, unknown>>)[key];
+    if (typeof value === "string") Object.assign(cause, { [key]: value });
+  }
   return cause;
 }
