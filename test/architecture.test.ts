@@ -88,7 +88,6 @@ const nodeModules: Record<string, readonly string[]> = {
   "src/adapters/hold.ts": ["node:async_hooks"],
   "src/adapters/node.ts": ["node:http"],
   "src/stores/memory.ts": ["node:buffer"],
-  "src/stores/mysql.ts": ["node:buffer"],
   "src/stores/redis.ts": ["node:buffer", "node:crypto"],
   "src/stores/redis-client.ts": ["node:buffer"],
   "src/stores/sql.ts": ["node:buffer"],

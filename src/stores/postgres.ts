@@ -12,8 +12,13 @@ import {
   unknownClient,
   type Dialect,
   type SqlClient,
+  type SqlResult,
   type SqlStoreOptions,
 } from "./sql.ts";
+
+/** A row of a B-tree index has to fit into a third of a page: that of the subjects, with the token beside it. */
+const maxSubjectBytes = 2_500;
+const maxTokenBytes = 150;
 
 /** The options of a `PostgresStore`. */
 export interface PostgresStoreOptions extends SqlStoreOptions {
@@ -55,9 +60,10 @@ export interface PGliteClient {
 }
 
 /**
- * A store in PostgreSQL 11 or newer, in SCS's table. Every ability of `Store`, in one statement each. An abort signal ends no
- * statement that is on its way: set `statement_timeout`, and `query_timeout` on the pool, a little above `storeTimeout`. The
- * client stays open when the store is closed.
+ * A store in PostgreSQL 11 or newer, in SCS's table. Every ability of `Store`, in one statement each. An abort signal keeps
+ * statements from being sent, but ends none that is on its way: set `statement_timeout`, and `query_timeout` on the pool, a
+ * little above `storeTimeout`. The client stays open when the store is closed. It must not be in a transaction of the
+ * application.
  *
  * ```ts
  * const store = new PostgresStore(new Pool());
@@ -73,16 +79,19 @@ export class PostgresStore extends SqlStore {
     { table = "sessions", prepare = true, push = false }: PostgresStoreOptions = {},
   ) {
     const channel = push ? `scs_session_${hash(table)}` : undefined;
-    super(recognise(client, prepare), dialect(table, channel), table);
+    super(recognise(client, prepare), dialect(table, channel), table, refusal);
     const listen = listenBy(client);
     if (channel !== undefined && listen !== undefined) this.watch = (listener) => listen(channel, listener);
   }
 }
 
-/** The statements that make the table `sessions`, for migrations of your own; `migrate()` runs them. */
+/** The statements that make the table `sessions`, for migrations of your own: `migrate()` has nothing to do then. */
 export const createTable: string = dialect("sessions")
-  .migrations.map((statement) => `${statement};\n`)
+  .create.map((statement) => `${statement};\n`)
   .join("");
+
+const refusal = (): SessionError =>
+  unknownClient("PostgresStore", "a Pool or Client of pg, postgres (postgres.js), PGlite, Bun.sql");
 
 function recognise(client: unknown, prepare: boolean): SqlClient {
   const { query, unsafe, connect, waitReady } = (client ?? {}) as Partial<PgClient & PostgresJsClient & PGliteClient>;
@@ -105,6 +114,7 @@ function recognise(client: unknown, prepare: boolean): SqlClient {
   if (typeof unsafe === "function") {
     const sql = client as PostgresJsClient;
     return {
+      // Not cancelled by the signal: a query that waits for its connection would take that out of the pool for good (3.4.9).
       query: async (text, parameters) =>
         toResult(await sql.unsafe(text, [...parameters] as never[], { prepare: prepare && parameters.length > 0 })),
     };
@@ -114,11 +124,12 @@ function recognise(client: unknown, prepare: boolean): SqlClient {
     return { query: async (text, parameters) => toResult((await pglite.query(text, [...parameters])).rows) };
   }
   if (typeof query === "function") return client as SqlClient;
-  throw unknownClient("PostgresStore", "a Pool or Client of pg, postgres (postgres.js), PGlite, Bun.sql");
+  throw refusal();
 }
 
-function toResult(rows: readonly unknown[]): Awaited<ReturnType<SqlClient["query"]>> {
-  return { rows: rows as Record<string, unknown>[], affected: rows.length };
+/** Arrays of drivers have properties of their own. */
+function toResult(rows: readonly unknown[]): SqlResult {
+  return { rows: rows as SqlResult["rows"], affected: 0 };
 }
 
 /** Statements of tables of several names share connections: their prepared names must differ. */
@@ -142,12 +153,25 @@ function dialect(tableName: string, channel?: string): Dialect {
     subject = $5 WHERE token = $1 AND data = $2 RETURNING ${returning}) ${answer}`;
   const [change, mark] = [update("1"), update(told)];
   const remove = `WITH done AS (DELETE FROM ${table} WHERE token = $1 AND data = $2 RETURNING ${told}) ${answer}`;
+  const expiryIndex = `CREATE INDEX IF NOT EXISTS "${name}_expiry_idx" ON ${table} (expiry)`;
+  const subjectIndex = `CREATE INDEX IF NOT EXISTS "${name}_subject_idx" ON ${table} (subject, token) WHERE subject IS NOT NULL`;
+  // Requests queue behind a statement that waits for the whole table: it gives up before they do.
+  const patient = (statement: string): string =>
+    `DO $$ BEGIN SET LOCAL lock_timeout = '2s'; SET LOCAL client_min_messages = warning; ${statement}; END $$`;
   return {
-    migrations: [
+    create: [
       `CREATE TABLE IF NOT EXISTS ${table} (token TEXT PRIMARY KEY, data BYTEA NOT NULL, expiry TIMESTAMPTZ NOT NULL, subject TEXT)`,
-      `ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS subject TEXT`,
-      `CREATE INDEX IF NOT EXISTS "${name}_expiry_idx" ON ${table} (expiry)`,
-      `CREATE INDEX IF NOT EXISTS "${name}_subject_idx" ON ${table} (subject, token) WHERE subject IS NOT NULL`,
+      expiryIndex,
+      subjectIndex,
+    ],
+    inspect: `SELECT 'column ' || attname AS part FROM pg_attribute
+    WHERE attrelid = to_regclass('${table}') AND attnum > 0 AND NOT attisdropped
+    UNION ALL SELECT concat_ws(' ', 'index', pg_get_indexdef(indexrelid, 1, true), pg_get_indexdef(indexrelid, 2, true))
+    FROM pg_index WHERE indrelid = to_regclass('${table}') AND indisvalid`,
+    upgrades: [
+      [/^column subject$/, patient(`ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS subject TEXT`)],
+      [/^index expiry\b/, patient(expiryIndex)],
+      [/^index subject token$/, patient(subjectIndex)],
     ],
     find: `SELECT ${columns} FROM ${table} WHERE token = $1`,
     commit: `INSERT INTO ${table} (token, data, expiry, subject) VALUES ($1, $2, ${date("$3")}, $4)
@@ -157,12 +181,13 @@ function dialect(tableName: string, channel?: string): Dialect {
     page: `SELECT ${columns} FROM ${table} WHERE token > $1 ORDER BY token LIMIT ${pageSize}`,
     pageBySubject: `SELECT ${columns} FROM ${table} WHERE subject = $1 AND token > $2 ORDER BY token LIMIT ${pageSize}`,
     // What another process is sweeping, or writing, is left to it.
-    deleteExpired: (limit) => `DELETE FROM ${table} WHERE token = ANY (ARRAY (SELECT token FROM ${table}
-    WHERE expiry <= now() ORDER BY expiry LIMIT ${limit} FOR UPDATE SKIP LOCKED)) RETURNING 1`,
-    deletedBy: ({ rows }) => rows.length,
+    async deleteExpired(run, limit) {
+      const expired = `SELECT token FROM ${table} WHERE expiry <= now() ORDER BY expiry LIMIT ${limit} FOR UPDATE SKIP LOCKED`;
+      return (await run(`DELETE FROM ${table} WHERE token = ANY (ARRAY (${expired})) RETURNING 1`, [])).rows.length;
+    },
     touchedBy: ({ rows }) => rows.length > 0,
-    holdsToken: (token) => token !== "" && isText(token),
-    holdsSubject: isText,
+    holdsToken: (token) => token !== "" && isText(token, maxTokenBytes),
+    holdsSubject: (subject) => isText(subject, maxSubjectBytes),
     fromDate: (value) => value.getTime(),
     toDate: (value) => new Date(Number(value)),
     async replace(run, token, expected, next) {
@@ -176,7 +201,7 @@ function dialect(tableName: string, channel?: string): Dialect {
     },
     isTransient: (error) => ["40001", "40P01"].includes(codeOf(error)),
     isMissing: (error) => ["42P01", "42703"].includes(codeOf(error)),
-    // Two processes that create at once: one of them is told that it exists, in one of these ways.
-    isMigrated: (error) => ["23505", "42P07", "42701", "42710"].includes(codeOf(error)),
+    // Two processes that create at once: one of them is told that it exists, in one of these ways. 55P03: locked.
+    isObstructed: (error) => ["23505", "42P07", "42701", "42710", "55P03"].includes(codeOf(error)),
   };
 }

@@ -1,13 +1,13 @@
 /** What the SQL stores share: the flow of each ability. Statements, types and answers are the dialect's. */
 
 import { Buffer } from "node:buffer";
-import { SessionError } from "../errors.ts";
+import { clean, SessionError, storeError } from "../errors.ts";
 import type { CallOptions, ReplaceAnswer, SessionToStore, Store, StoredSession } from "../store.ts";
 
 /** The options of every SQL store. */
 export interface SqlStoreOptions {
   /**
-   * The table, with its schema if it has one: `"app.sessions"`. Letters, digits and underscores.
+   * The table, with its schema if it has one: `"app.sessions"`. Letters, digits and underscores, 51 of them at most.
    *
    * @default "sessions"
    */
@@ -17,7 +17,7 @@ export interface SqlStoreOptions {
 /** What a statement answered. */
 export interface SqlResult {
   readonly rows: readonly Readonly<Record<string, unknown>>[];
-  /** How many rows it deleted. PostgreSQL tells by rows instead. */
+  /** How many rows it changed or deleted. PostgreSQL tells by rows instead. */
   readonly affected: number;
   /** MySQL only: what the statement gave to `LAST_INSERT_ID(…)`. */
   readonly insertId?: number;
@@ -25,16 +25,24 @@ export interface SqlResult {
 
 /**
  * The smallest client: every SQL store takes it, for drivers that it does not know. Parameters are strings, numbers, null
- * and bytes.
+ * and bytes. Errors have the database's own code in `code`: an SQLSTATE of PostgreSQL, a name of MySQL.
  */
 export interface SqlClient {
+  /** True if a retry could leave a transaction of the application: one connection, of a database that ends transactions. */
+  readonly isSingle?: boolean;
   query(text: string, parameters: readonly unknown[], options?: Partial<CallOptions>): Promise<SqlResult>;
 }
 
 /** How one database speaks. Statements are given with the quoted name of the table in them. */
 export interface Dialect {
-  /** The statements that make the table, or bring that of SCS up to date; each may run again. */
-  readonly migrations: readonly string[];
+  /** The statements that make the table; each may run again. */
+  readonly create: readonly string[];
+  /** Answers what the table has, in rows with one column `part`; no rows if it does not exist. Locks nothing. */
+  readonly inspect: string;
+  /** What each part looks like, and the statement that adds it to a table that lacks it, such as that of SCS. */
+  readonly upgrades: readonly (readonly [part: RegExp, statement: string])[];
+  /** Why a table with these parts cannot be upgraded over this client. */
+  readonly objection?: (parts: readonly string[]) => string | undefined;
   readonly find: string;
   readonly commit: string;
   readonly delete: string;
@@ -43,9 +51,7 @@ export interface Dialect {
   readonly page: string;
   /** Parameters: the subject, and the token after which the page begins. */
   readonly pageBySubject: string;
-  /** Deletes at most so many; `deletedBy` tells how many there were. */
-  deleteExpired(limit: number): string;
-  deletedBy(result: SqlResult): number;
+  deleteExpired(run: Run, limit: number): Promise<number>;
   /** Whether a touch found its session. */
   touchedBy(result: SqlResult): boolean;
   /** Whether the columns can hold a token, and a subject, as they are, and compare them byte by byte. */
@@ -59,8 +65,8 @@ export interface Dialect {
   isTransient(error: unknown): boolean;
   /** Whether table or column do not exist. */
   isMissing(error: unknown): boolean;
-  /** Whether the migration of another process has got there first. */
-  isMigrated(error: unknown): boolean;
+  /** Whether the migration of another process has got there first, or the table was locked for too long. */
+  isObstructed(error: unknown): boolean;
 }
 
 /** A session as parameters of a statement. */
@@ -77,19 +83,25 @@ export type Run = (text: string, parameters: readonly unknown[]) => Promise<SqlR
 /** How many rows a page has. */
 export const pageSize = 1_000;
 
-/** How often a statement is tried that is in the way of others. */
+/** How often a statement is tried that is in the way of others, and a migration. */
 const attempts = 10;
+
+/** The earliest moment that all databases can hold: what has expired before, has expired. */
+const firstDate = -62_135_596_800_000;
 
 /** The flow of a store over SQL. */
 export abstract class SqlStore implements Store {
   readonly #client: SqlClient;
   readonly #dialect: Dialect;
   readonly #table: string;
+  readonly #refusal: () => SessionError;
 
-  constructor(client: SqlClient, dialect: Dialect, table: string) {
+  /** `refusal`: the error for a client that turns out to be another than it looked like. */
+  constructor(client: SqlClient, dialect: Dialect, table: string, refusal: () => SessionError) {
     this.#client = client;
     this.#dialect = dialect;
     this.#table = table;
+    this.#refusal = refusal;
   }
 
   async find(token: string, options?: CallOptions): Promise<StoredSession | undefined> {
@@ -121,7 +133,7 @@ export abstract class SqlStore implements Store {
 
   async touch(token: string, expiry: Date, options?: CallOptions): Promise<boolean> {
     if (!this.#dialect.holdsToken(token)) return false;
-    const result = await this.#run(this.#dialect.touch, [this.#dialect.fromDate(expiry), token], options);
+    const result = await this.#run(this.#dialect.touch, [this.#fromDate(expiry), token], options);
     return this.#dialect.touchedBy(result);
   }
 
@@ -135,18 +147,45 @@ export abstract class SqlStore implements Store {
 
   async deleteExpired(limit: number): Promise<number> {
     const most = Math.max(0, Math.floor(Math.min(limit, 1_000_000)));
-    return this.#dialect.deletedBy(await this.#run(this.#dialect.deleteExpired(most), []));
+    return this.#dialect.deleteExpired((text, parameters) => this.#run(text, parameters), most);
   }
 
   /**
-   * Makes the table, or brings one that SCS has made up to date, in place. May run again, and in several processes at once.
+   * Makes the table, or brings one that SCS has made up to date, in place. May run at every start, and in several processes
+   * at once: of a table that lacks nothing it only reads the catalogue.
    */
   async migrate(): Promise<void> {
-    for (const statement of this.#dialect.migrations) {
-      try {
-        await this.#run(statement, []);
-      } catch (error) {
-        if (!this.#dialect.isMigrated(error)) throw error;
+    try {
+      await this.#migrate();
+    } catch (error) {
+      throw storeError(`migrate the table ${this.#table}`, error);
+    }
+  }
+
+  async #migrate(): Promise<void> {
+    const { create, inspect, upgrades, objection } = this.#dialect;
+    let obstacle: unknown;
+    for (let attempt = 1; ; attempt++) {
+      const parts = (await this.#query(inspect, [])).rows.map(({ part }) => String(part));
+      const isLacking = (part: RegExp): boolean => !parts.some((each) => part.test(each));
+      const lacking = upgrades.filter(([part]) => isLacking(part)).map(([, statement]) => statement);
+      if (lacking.length === 0) return;
+      const refused = objection?.(parts);
+      if (refused !== undefined) throw new SessionError("store-unavailable", refused);
+      if (attempt > attempts) throw obstacle;
+      if (attempt > 1 && obstacle === undefined) {
+        const why = `still lacks what this adds, perhaps because another table's index has the name: ${lacking.join("; ")}`;
+        throw new SessionError("store-unavailable", `The table ${this.#table} ${why}`);
+      }
+      obstacle = undefined;
+      for (const statement of parts.length === 0 ? create : lacking) {
+        try {
+          await this.#query(statement, []);
+        } catch (error) {
+          if (!this.#dialect.isObstructed(error)) throw error;
+          obstacle = error;
+          break;
+        }
       }
     }
   }
@@ -162,21 +201,38 @@ export abstract class SqlStore implements Store {
     }
   }
 
-  async #run(text: string, parameters: readonly unknown[], options: Partial<CallOptions> = {}): Promise<SqlResult> {
+  /** Errors that leave the store carry no statements, arguments or data. */
+  async #run(text: string, parameters: readonly unknown[], options?: Partial<CallOptions>): Promise<SqlResult> {
+    try {
+      return await this.#query(text, parameters, options);
+    } catch (error) {
+      if (error instanceof SessionError) throw error;
+      if (!this.#dialect.isMissing(error)) throw clean(error);
+      const remedy = "call await store.migrate() before the first request";
+      throw new SessionError(
+        "store-unavailable",
+        `The table ${this.#table} does not exist or is not up to date; ${remedy}.`,
+      );
+    }
+  }
+
+  async #query(text: string, parameters: readonly unknown[], options: Partial<CallOptions> = {}): Promise<SqlResult> {
+    // In a transaction of the application it is the first fault that tells what happened.
+    let fault: unknown;
     for (let attempt = 1; ; attempt++) {
+      options.signal?.throwIfAborted();
+      let result: unknown;
       try {
-        return await this.#client.query(text, parameters, options);
+        result = await this.#client.query(text, parameters, options);
       } catch (error) {
-        if (this.#dialect.isMissing(error)) {
-          const remedy = "call await store.migrate() before the first request";
-          throw new SessionError(
-            "store-unavailable",
-            `The table ${this.#table} does not exist or is not up to date; ${remedy}.`,
-          );
-        }
-        if (attempt === attempts || options.signal?.aborted === true || !this.#dialect.isTransient(error)) throw error;
+        fault ??= error;
+        const isFinal = attempt === attempts || this.#client.isSingle === true;
+        if (isFinal || !this.#dialect.isTransient(error)) throw fault;
         await new Promise((resolve) => setTimeout(resolve, Math.random() * 2 ** attempt));
+        continue;
       }
+      if (!isResult(result)) throw this.#refusal();
+      return result;
     }
   }
 
@@ -185,32 +241,46 @@ export abstract class SqlStore implements Store {
     if (!(data instanceof Uint8Array)) {
       throw new SessionError("store-unavailable", `The column data of the table ${this.#table} does not hold bytes.`);
     }
-    return { data, expiry: this.#dialect.toDate(row["expiry"]) };
+    const expiry = this.#dialect.toDate(row["expiry"]);
+    if (Number.isNaN(expiry.getTime())) {
+      throw new SessionError(
+        "store-unavailable",
+        `The column expiry of the table ${this.#table} does not hold a date.`,
+      );
+    }
+    return { data, expiry };
   }
 
   #toSql({ data, expiry, subject, ended = false }: SessionToStore): SqlSession {
     if (subject !== undefined && !this.#dialect.holdsSubject(subject)) throw unholdable("subject");
-    return { data: toBytes(data), expiry: this.#dialect.fromDate(expiry), subject: subject ?? null, ended };
+    return { data: toBytes(data), expiry: this.#fromDate(expiry), subject: subject ?? null, ended };
+  }
+
+  #fromDate(date: Date): string | number {
+    return this.#dialect.fromDate(new Date(Math.max(date.getTime(), firstDate)));
   }
 }
 
-/** Checks the name of a table and quotes it; throws `invalid-option` for what is none. */
+/** Checks the name of a table and quotes it; throws `invalid-option` for what is none, or leaves its indexes no name. */
 export function quoted(
   table: string,
   quote: string,
-): { readonly table: string; readonly name: string; readonly schema: string } {
-  const [, schema, name] = /^(?:([A-Za-z_][A-Za-z0-9_]*)\.)?([A-Za-z_][A-Za-z0-9_]*)$/.exec(table) ?? [];
+): { readonly table: string; readonly name: string; readonly schema: string | undefined } {
+  const [, schema, name] = /^(?:([A-Za-z_]\w{0,62})\.)?([A-Za-z_]\w{0,50})$/.exec(table) ?? [];
   if (name === undefined) {
-    const form = 'letters, digits and underscores, after a schema and a dot if it has one: "app.sessions"';
+    const form = 'up to 51 letters, digits and underscores, after a schema and a dot if it has one: "app.sessions"';
     throw new SessionError("invalid-option", `table "${table}" is no name of a table; it takes ${form}.`);
   }
   const prefix = schema === undefined ? "" : `${quote}${schema}${quote}.`;
-  return { table: `${prefix}${quote}${name}${quote}`, name, schema: prefix };
+  return { table: `${prefix}${quote}${name}${quote}`, name, schema };
 }
 
-/** Whether a text column holds it as it is. NUL is no text for PostgreSQL; half a surrogate pair is none for UTF-8. */
-export function isText(text: string): boolean {
-  return !/\0|\p{Surrogate}/u.test(text);
+/**
+ * Whether a text column holds it as it is, in so many bytes. NUL is no text for PostgreSQL; half a surrogate pair is none for
+ * UTF-8.
+ */
+export function isText(text: string, bytes?: number): boolean {
+  return !/\0|\p{Surrogate}/u.test(text) && Buffer.byteLength(text) <= (bytes ?? Infinity);
 }
 
 /** The error for a client of no known shape. */
@@ -219,9 +289,16 @@ export function unknownClient(store: string, accepted: string): SessionError {
   return new SessionError("invalid-option", `${store} takes ${accepted}, or an object ${own}.`);
 }
 
+/** Some drivers look like others, but answer something else: by callbacks, for example. */
+function isResult(answer: unknown): answer is SqlResult {
+  const { rows, affected } = (answer ?? {}) as Partial<SqlResult>;
+  return Array.isArray(rows) && Number(affected) >= 0;
+}
+
 /** The code that a driver gives its error. */
 export function codeOf(error: unknown): string {
-  const { code } = (error ?? {}) as { readonly code?: unknown };
+  const { code, errno } = (error ?? {}) as { readonly code?: unknown; readonly errno?: unknown };
+  if (typeof errno === "string" && /^[0-9A-Z]{5}$/.test(errno)) return errno; // Bun.sql's SQLSTATE; its code is always one
   return typeof code === "string" || typeof code === "number" ? String(code) : "";
 }
 

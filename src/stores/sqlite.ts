@@ -1,5 +1,6 @@
 /** Sessions in SQLite. */
 
+import type { SessionError } from "../errors.ts";
 import {
   codeOf,
   isText,
@@ -9,6 +10,7 @@ import {
   unknownClient,
   type Dialect,
   type SqlClient,
+  type SqlResult,
   type SqlStoreOptions,
 } from "./sql.ts";
 
@@ -22,6 +24,8 @@ export type SqliteStoreOptions = SqlStoreOptions;
 /** A database of `better-sqlite3`, `libsql`, `node:sqlite` or `bun:sqlite`. */
 export interface SqliteDatabase {
   prepare(text: string): SqliteStatement;
+  /** Of `bun:sqlite`: keeps what it has prepared, until the database is closed. */
+  query?(text: string): SqliteStatement;
 }
 interface SqliteStatement {
   all(...parameters: never[]): unknown[];
@@ -31,7 +35,8 @@ interface SqliteStatement {
 /**
  * A store in SQLite 3.35 or newer, in SCS's table. Every ability of `Store`. Calls of these drivers are done at once, so
  * abort signals do nothing, and a database that another process has locked blocks this one: set `PRAGMA journal_mode = WAL`,
- * and `PRAGMA busy_timeout` below `storeTimeout`. The database stays open when the store is closed.
+ * and `PRAGMA busy_timeout` below `storeTimeout`. The database stays open when the store is closed. It must not be in a
+ * transaction of the application.
  *
  * ```ts
  * const store = new SqliteStore(new Database("sessions.db"));
@@ -40,24 +45,28 @@ interface SqliteStatement {
  */
 export class SqliteStore extends SqlStore {
   constructor(database: SqliteDatabase | SqlClient, { table = "sessions" }: SqliteStoreOptions = {}) {
-    super(recognise(database), dialect(table), table);
+    super(recognise(database), dialect(table), table, refusal);
   }
 }
 
-/** The statements that make the table `sessions`, for migrations of your own; `migrate()` runs them. */
+/** The statements that make the table `sessions`, for migrations of your own: `migrate()` has nothing to do then. */
 export const createTable: string = dialect("sessions")
-  .migrations.map((statement) => `${statement};\n`)
+  .create.map((statement) => `${statement};\n`)
   .join("");
+
+const refusal = (): SessionError =>
+  unknownClient("SqliteStore", "a database of better-sqlite3, libsql, node:sqlite or bun:sqlite");
 
 function recognise(client: unknown): SqlClient {
   const { prepare, query } = (client ?? {}) as Partial<SqliteDatabase & SqlClient>;
   if (typeof prepare !== "function") {
     if (typeof query === "function") return client as SqlClient;
-    throw unknownClient("SqliteStore", "a database of better-sqlite3, libsql, node:sqlite or bun:sqlite");
+    throw refusal();
   }
   const database = client as SqliteDatabase;
   const statements = new Map<string, SqliteStatement>();
   const prepared = (text: string): SqliteStatement => {
+    if (database.query !== undefined) return database.query(text);
     let statement = statements.get(text);
     if (statement === undefined) statements.set(text, (statement = database.prepare(text)));
     return statement;
@@ -66,7 +75,7 @@ function recognise(client: unknown): SqlClient {
     async query(text, parameters) {
       const statement = prepared(text);
       const given = parameters as never[];
-      if (text.startsWith("SELECT")) return { rows: statement.all(...given) as Record<string, unknown>[], affected: 0 };
+      if (text.startsWith("SELECT")) return { rows: statement.all(...given) as SqlResult["rows"], affected: 0 };
       return { rows: [], affected: Number(statement.run(...given).changes) };
     },
   };
@@ -75,13 +84,24 @@ function recognise(client: unknown): SqlClient {
 function dialect(tableName: string): Dialect {
   const { table, name, schema } = quoted(tableName, '"');
   const columns = "token, data, expiry";
+  const prefix = schema === undefined ? "" : `"${schema}".`;
+  const expiryIndex = `CREATE INDEX IF NOT EXISTS ${prefix}"${name}_expiry_idx" ON "${name}" (expiry)`;
+  const subjectIndex = `CREATE INDEX IF NOT EXISTS ${prefix}"${name}_subject_idx" ON "${name}" (subject, token) WHERE subject IS NOT NULL`;
+  const ofTable = schema === undefined ? `'${name}'` : `'${name}', '${schema}'`;
   const bytes = "ifnull(?, x'')"; // node:sqlite of Node 22 makes NULL of no bytes
   return {
-    migrations: [
-      `CREATE TABLE IF NOT EXISTS ${table} (token TEXT PRIMARY KEY, data BLOB NOT NULL, expiry REAL NOT NULL)`,
-      `ALTER TABLE ${table} ADD COLUMN subject TEXT`,
-      `CREATE INDEX IF NOT EXISTS ${schema}"${name}_expiry_idx" ON "${name}" (expiry)`,
-      `CREATE INDEX IF NOT EXISTS ${schema}"${name}_subject_idx" ON "${name}" (subject, token) WHERE subject IS NOT NULL`,
+    create: [
+      `CREATE TABLE IF NOT EXISTS ${table} (token TEXT PRIMARY KEY, data BLOB NOT NULL, expiry REAL NOT NULL, subject TEXT)`,
+      expiryIndex,
+      subjectIndex,
+    ],
+    inspect: `SELECT 'column ' || name AS part FROM pragma_table_info(${ofTable}) UNION ALL
+    SELECT 'index ' || (SELECT group_concat(name, ' ') FROM pragma_index_info(list.name${schema === undefined ? "" : `, '${schema}'`}))
+    FROM pragma_index_list(${ofTable}) AS list`,
+    upgrades: [
+      [/^column subject$/, `ALTER TABLE ${table} ADD COLUMN subject TEXT`],
+      [/^index expiry\b/, expiryIndex],
+      [/^index subject token$/, subjectIndex],
     ],
     find: `SELECT ${columns} FROM ${table} WHERE token = ?`,
     commit: `INSERT INTO ${table} (token, data, expiry, subject) VALUES (?, ${bytes}, ?, ?)
@@ -90,12 +110,13 @@ function dialect(tableName: string): Dialect {
     touch: `UPDATE ${table} SET expiry = ? WHERE token = ?`,
     page: `SELECT ${columns} FROM ${table} WHERE token > ? ORDER BY token LIMIT ${pageSize}`,
     pageBySubject: `SELECT ${columns} FROM ${table} WHERE subject = ? AND token > ? ORDER BY token LIMIT ${pageSize}`,
-    deleteExpired: (limit) => `DELETE FROM ${table} WHERE rowid IN
-    (SELECT rowid FROM ${table} WHERE expiry <= julianday('now') ORDER BY expiry LIMIT ${limit})`,
-    deletedBy: ({ affected }) => affected,
+    async deleteExpired(run, limit) {
+      const expired = `SELECT rowid FROM ${table} WHERE expiry <= julianday('now') ORDER BY expiry LIMIT ${limit}`;
+      return (await run(`DELETE FROM ${table} WHERE rowid IN (${expired})`, [])).affected;
+    },
     touchedBy: ({ affected }) => affected > 0,
     holdsToken: (token) => token !== "" && isText(token),
-    holdsSubject: isText,
+    holdsSubject: (subject) => isText(subject),
     fromDate: (date) => date.getTime() / day + julianEpoch,
     toDate: (value) => new Date(Math.round((Number(value) - julianEpoch) * day)),
     async replace(run, token, expected, next) {
@@ -113,7 +134,7 @@ function dialect(tableName: string): Dialect {
     // When another process had the lock, busy_timeout has been waited for already, and all requests of this one with it.
     isTransient: (error) => codeOf(error) === "SQLITE_BUSY_SNAPSHOT",
     isMissing: (error) => /no such (table|column)|has no column/.test(messageOf(error)),
-    isMigrated: (error) => messageOf(error).includes("duplicate column name"),
+    isObstructed: (error) => messageOf(error).includes("duplicate column name"),
   };
 }
 

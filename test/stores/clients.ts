@@ -1,10 +1,13 @@
 /** Every client of every SQL store that is tested: how it connects, and how a test speaks to its server by itself. */
 
+import { mkdtemp, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import Database from "libsql";
-import { createPool as createMariaPool } from "mariadb";
+import { createConnection as createMariaConnection, createPool as createMariaPool } from "mariadb";
 import { createPool as createCallbackPool } from "mysql2";
-import { createPool, type Pool, type PoolOptions } from "mysql2/promise";
+import { createConnection, createPool, type Pool, type PoolOptions } from "mysql2/promise";
 import pg from "pg";
 import postgres from "postgres";
 import { MySqlStore } from "scs-session/mysql";
@@ -145,12 +148,22 @@ const ofMySql: Client[] = [
     },
   },
   {
+    name: "mysql2, a connection",
+    database: "mysql",
+    async connect() {
+      const single = await createConnection(mysqlUrl!);
+      return connection(
+        (options) => new MySqlStore(single, options),
+        async (text) => (await single.query(text))[0] as Rows,
+        () => single.end(),
+      );
+    },
+  },
+  {
     name: "mariadb",
     database: "mysql",
     async connect() {
-      const { hostname, port, username, pathname } = new URL(mysqlUrl!);
-      const address = { host: hostname, port: Number(port), user: username, database: pathname.slice(1) };
-      const pool = createMariaPool({ ...address, connectionLimit: 10 });
+      const pool = createMariaPool({ ...mariaAddress(), connectionLimit: 10 });
       return connection(
         (options) => new MySqlStore(pool, options),
         (text) => pool.query<Rows>(text),
@@ -158,29 +171,59 @@ const ofMySql: Client[] = [
       );
     },
   },
+  {
+    name: "mariadb, a connection",
+    database: "mysql",
+    async connect() {
+      const single = await createMariaConnection(mariaAddress());
+      return connection(
+        (options) => new MySqlStore(single, options),
+        (text) => single.query<Rows>(text),
+        () => single.end(),
+      );
+    },
+  },
 ];
 
-const libsql: Client = {
-  name: "libsql",
-  database: "sqlite",
-  async connect() {
-    const database = new Database(":memory:");
-    const sql = async (text: string): Promise<Rows> => {
-      const statement = database.prepare(text);
-      return (statement.reader ? statement.all() : [statement.run()]) as unknown as Rows;
-    };
-    const store: Connection["store"] = (options) => new SqliteStore(database, options);
-    // Its tables go with it.
-    return { store, sql, drop: async () => undefined, close: async () => database.close() };
+/** As that driver wants it: where the server is, and further options of its own. */
+export function mariaAddress(): { host: string; port: number; user: string; database: string } {
+  const { hostname, port, username, pathname } = new URL(mysqlUrl!);
+  return { host: hostname, port: Number(port), user: username, database: pathname.slice(1) };
+}
+
+function libsqlConnection(file: string, close: () => Promise<void>): Connection {
+  const database = new Database(file);
+  const sql = async (text: string): Promise<Rows> => {
+    const statement = database.prepare(text);
+    return (statement.reader ? statement.all() : [statement.run()]) as unknown as Rows;
+  };
+  const store: Connection["store"] = (options) => new SqliteStore(database, options);
+  // Its tables go with it.
+  return { store, sql, drop: async () => undefined, close: async () => (database.close(), close()) };
+}
+
+const ofSqlite: Client[] = [
+  {
+    name: "libsql",
+    database: "sqlite",
+    connect: async () => libsqlConnection(":memory:", async () => undefined),
   },
-};
+  {
+    name: "libsql on a file",
+    database: "sqlite",
+    async connect() {
+      const folder = await mkdtemp(join(tmpdir(), "scs-session-"));
+      return libsqlConnection(join(folder, "sessions.db"), () => rm(folder, { recursive: true }));
+    },
+  },
+];
 
 /** Those whose servers are not left out by TEST_SKIP. */
 export const clients: readonly Client[] = [
   ...(postgresUrl === undefined ? [] : ofPostgres),
   pglite,
   ...(mysqlUrl === undefined ? [] : ofMySql),
-  libsql,
+  ...ofSqlite,
 ];
 
 /** A client all of whose transactions have this isolation level. */
