@@ -11,7 +11,7 @@ import { loadAndSave as forNode } from "../../src/adapters/node.ts";
 import { MemoryStore, SessionManager, type Store } from "../../src/index.ts";
 import { PostgresStore } from "../../src/stores/postgres.ts";
 import { RedisStore } from "../../src/stores/redis.ts";
-import { SqliteStore } from "../../src/stores/sqlite.ts";
+import { SqliteStore, type SqliteDatabase } from "../../src/stores/sqlite.ts";
 import { adapterContract, storeContract, type ContractServer } from "../../src/testing/index.ts";
 import { listen } from "../adapters/harness/tools.ts";
 import { fetchHandler, hono, type WebHarness } from "../adapters/harness/web.ts";
@@ -156,8 +156,10 @@ const contracts = [fetchHandler, hono].flatMap(({ name, without, handler }): Cas
 );
 
 const ending: (() => unknown)[] = [];
-const contract = (name: string, make: () => Store | Promise<Store>): Case[] =>
-  storeContract(make).map((each) => ({ name: `${name}: ${each.name}`, run: () => each.run() }));
+type Make = () => Store | Promise<Store>;
+/** `unreachable` makes a store whose client is closed. */
+const contract = (name: string, make: Make, unreachable?: Make): Case[] =>
+  storeContract(make, { unreachable }).map((each) => ({ name: `${name}: ${each.name}`, run: () => each.run() }));
 
 /** The databases of SQLite that this runtime has. */
 async function sqlite(): Promise<Case[]> {
@@ -165,16 +167,26 @@ async function sqlite(): Promise<Case[]> {
   const offer = async (module: string, name: string): Promise<void> => {
     const loaded = (await import(module).catch(() => undefined)) as Record<string, unknown> | undefined;
     if (loaded === undefined) return;
-    const Database = (loaded[name] ?? loaded["default"]) as new (
-      file: string,
-    ) => ConstructorParameters<typeof SqliteStore>[0];
-    cases.push(
-      ...contract(module, async () => {
-        const store = new SqliteStore(new Database(":memory:"));
-        await store.migrate();
-        return store;
-      }),
-    );
+    const Database = (loaded[name] ?? loaded["default"]) as new (file: string) => SqliteDatabase & { close(): void };
+    const open = async (): Promise<{ database: { close(): void }; store: SqliteStore }> => {
+      const database = new Database(":memory:");
+      const store = new SqliteStore(database);
+      await store.migrate();
+      return { database, store };
+    };
+    const closed = async (): Promise<Store> => {
+      const { database, store } = await open();
+      // What was prepared before must not be run afterwards.
+      const data = new Uint8Array();
+      await store.commit("a", { data, expiry: new Date() });
+      await store.find("a");
+      await store.touch("a", new Date());
+      await store.replace("a", data, { data, expiry: new Date() });
+      await store.delete("a");
+      database.close();
+      return store;
+    };
+    cases.push(...contract(module, async () => (await open()).store, closed));
   };
   if (runtime === "bun") await offer("bun:sqlite", "Database");
   else await offer("node:sqlite", "DatabaseSync");
@@ -192,25 +204,81 @@ async function servers(): Promise<Case[]> {
     cases.push(...contract("redis", () => new RedisStore(client, { prefix: `${newName()}:` })));
   }
   if (postgres !== undefined && runtime === "bun") {
-    const { SQL } = (globalThis as unknown as { Bun: { SQL: new (url: string) => BunSql } }).Bun;
-    const client = new SQL(postgres);
-    const tables: string[] = [];
-    ending.push(async () => {
-      for (const table of tables) await client.unsafe(`DROP TABLE ${table}`);
-      await client.close();
-    });
-    cases.push(
-      ...contract("Bun.sql", async () => {
-        const table = newName();
-        tables.push(table);
-        const store = new PostgresStore(client, { table });
-        await store.migrate();
-        return store;
-      }),
-    );
+    cases.push(...bunSql(postgres));
   }
   return cases;
 }
+
+/** Bun's own client of PostgreSQL: the contract, and what depends on the codes of its errors. */
+function bunSql(url: string): Case[] {
+  const { SQL } = (globalThis as unknown as { Bun: { SQL: new (url: string) => BunSql } }).Bun;
+  const client = new SQL(url);
+  const tables: string[] = [];
+  ending.push(async () => {
+    for (const table of tables) await client.unsafe(`DROP TABLE IF EXISTS ${table}`);
+    await client.close();
+  });
+  const make = async (): Promise<PostgresStore> => {
+    const table = newName();
+    tables.push(table);
+    const store = new PostgresStore(client, { table });
+    await store.migrate();
+    return store;
+  };
+  const closed = async (): Promise<Store> => {
+    const other = new SQL(url);
+    await other.unsafe("SELECT 1");
+    await other.close();
+    return new PostgresStore(other);
+  };
+  const session = (n: number) => ({ data: Buffer.from(String(n)), expiry: new Date(Date.now() + 60_000) });
+  return [
+    ...contract("Bun.sql", make, closed),
+    {
+      name: "Bun.sql: 50 counters count to 50 in serializable transactions",
+      async run() {
+        await make();
+        const table = tables.at(-1) ?? "";
+        const serializable = new SQL(`${url}?options=-c%20default_transaction_isolation%3Dserializable`);
+        const [{ level } = { level: "" }] = (await serializable.unsafe(
+          "SELECT current_setting('transaction_isolation') AS level",
+        )) as { level: string }[];
+        assert.equal(level, "serializable");
+        const store = new PostgresStore(serializable, { table });
+        await store.commit("a", session(0));
+        const count = async (): Promise<void> => {
+          for (let answer = ""; answer !== "replaced";) {
+            const data = (await store.find("a"))?.data ?? new Uint8Array();
+            answer = await store.replace("a", data, session(Number(Buffer.from(data).toString()) + 1));
+          }
+        };
+        await Promise.all(Array.from({ length: 50 }, count));
+        assert.equal(Buffer.from((await store.find("a"))?.data ?? []).toString(), "50");
+        await serializable.close();
+      },
+    },
+    {
+      name: "Bun.sql: eight migrate at once, and all succeed",
+      async run() {
+        const clients = Array.from({ length: 8 }, () => new SQL(url));
+        for (let round = 0; round < 10; round++) {
+          const table = newName();
+          tables.push(table);
+          await Promise.all(clients.map((each) => new PostgresStore(each, { table }).migrate()));
+        }
+        for (const each of clients) await each.close();
+      },
+    },
+    {
+      name: "Bun.sql: a table that does not exist is named, and what to do",
+      async run() {
+        const store = new PostgresStore(client, { table: "nowhere" });
+        await assert.rejects(store.find("a"), /The table nowhere does not exist .* store\.migrate\(\)/);
+      },
+    },
+  ];
+}
+
 interface BunSql {
   unsafe(text: string): Promise<unknown[]>;
   close(): Promise<void>;
