@@ -4,8 +4,12 @@ import type { Core } from "./core.ts";
 
 /** How many are deleted by one call of the store. */
 const batchSize = 100;
-/** How much longer than a batch the pause after it is: requests use the same store, and drivers that block the same thread. */
-const pauseFactor = 4;
+/**
+ * How much longer than a batch the pause after it is: requests use the same store, and drivers that block the same thread. A
+ * store that is slow gets longer pauses, up to a limit in milliseconds: sessions must not expire faster than they are swept.
+ */
+const pauseFactor = 9;
+const longestPause = 500;
 
 /** The sweeping half of a manager. */
 export class Sweeper {
@@ -54,7 +58,7 @@ export class Sweeper {
         const deleted = await run(async () => (await store.deleteExpired?.(batchSize)) ?? 0);
         total += deleted;
         if (deleted < batchSize || this.#stopped) break;
-        const pause = pauseFactor * (performance.now() - start);
+        const pause = Math.min(longestPause, pauseFactor * (performance.now() - start));
         await new Promise((resolve) => setTimeout(resolve, pause));
       }
     } catch (error) {
