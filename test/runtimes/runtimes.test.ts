@@ -1,11 +1,13 @@
-// The package in other runtimes: other versions of Node, Bun, Deno. Each runs test/runtimes/suite.ts, from the sources.
+// The package in other runtimes: other versions of Node, Bun, Deno. Each runs test/runtimes/suite.ts, from the sources. And
+// workerd, which runs test/runtimes/workerd/worker.ts.
 import { execFile, execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { isSkipped } from "../servers/services.ts";
 import { addressOf } from "../servers/shared.ts";
+import { startWorkers, type Workers } from "./workerd/start.ts";
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
 const modules = `${folder}node_modules/`;
@@ -49,4 +51,93 @@ describe.skipIf(isSkipped("runtimes"))("the package runs in", () => {
       },
     );
   }
+});
+
+const hasWorkerd = existsSync(`${modules}@cloudflare/workerd-linux-64`);
+describe.skipIf(isSkipped("runtimes") || !hasWorkerd)("workerd:", () => {
+  let workers: Workers;
+  beforeAll(async () => {
+    workers = await startWorkers(modules);
+    await fetch(`${workers.urls[0]}/migrate`);
+  });
+  afterAll(() => (workers as Workers | undefined)?.close());
+
+  /** Asks the site of one of the workers. */
+  const ask = async (url: string, cookie = "", body = ""): Promise<{ status: number; text: string; set: string[] }> => {
+    const response = await fetch(url, { method: "POST", body, headers: { cookie } });
+    return { status: response.status, text: await response.text(), set: response.headers.getSetCookie() };
+  };
+  const valueOf = (line = ""): string => line.split(";", 1)[0]!;
+
+  test("the contracts hold", { timeout: 120_000 }, async () => {
+    const [url] = workers.urls;
+    const names = (await (await fetch(`${url}/contracts`)).json()) as string[];
+    const failed: string[] = [];
+    for (const name of names) {
+      const signal = AbortSignal.timeout(20_000);
+      const said = await fetch(`${url}/contracts?run=${encodeURIComponent(name)}`, { signal }).then(
+        (response) => response.text(),
+        String,
+      );
+      if (said !== "passed") failed.push(`${name}: ${said}`);
+    }
+    expect(failed).toEqual([]);
+    const ran = [...new Set(names.map((each) => each.split(": ", 1)[0]))];
+    expect(ran).toEqual(["contract of fetch", "contract of Hono 4", "MemoryStore", "D1"]);
+    console.log(`workerd: ${names.length} passed, with ${ran.join(", ")}`);
+  });
+
+  describe.each(["fetch", "hono"])("the site by %s, whose manager and store are built for each request,", (adapter) => {
+    const sites = (): [string, string] => [`${workers.urls[0]}/${adapter}`, `${workers.urls[1]}/${adapter}`];
+
+    test("keeps sessions in D1 across requests and workers, until they are renewed and destroyed", async () => {
+      const [a, b] = sites();
+      await Promise.all(workers.urls.map((url) => fetch(`${url}/events`)));
+      const put = await ask(`${a}/put`, "", "anna");
+      expect(put.text).toBe("anna,0,rich,current");
+      expect(put.set).toEqual([
+        expect.stringMatching(/^session=[\w-]{43}; Max-Age=86400; Expires=[^;]+; Path=\/; HttpOnly; SameSite=Lax$/),
+      ]);
+      const old = valueOf(put.set[0]);
+      expect(await ask(`${b}/get`, old)).toEqual({ status: 200, text: "anna,0,rich,current", set: [] });
+
+      const renewed = valueOf((await ask(`${b}/renew`, old)).set[0]);
+      expect(renewed).toMatch(/^session=[\w-]{43}$/);
+      expect(renewed).not.toBe(old);
+      expect((await ask(`${a}/get`, old)).text).toBe(",0,,current");
+      expect((await ask(`${a}/get`, renewed)).text).toBe("anna,0,rich,current");
+
+      const other = valueOf((await ask(`${b}/put`, "", "anna")).set[0]);
+      await ask(`${b}/revoke`, renewed);
+      expect((await ask(`${a}/get`, other)).text).toBe(",0,,current");
+
+      const { set } = await ask(`${a}/destroy`, renewed);
+      expect(set).toEqual([
+        expect.stringMatching(/^session=; Max-Age=0; Expires=[^;]+; Path=\/; HttpOnly; SameSite=Lax$/),
+      ]);
+      expect((await ask(`${b}/get`, renewed)).text).toBe(",0,,current");
+
+      const events = await Promise.all(workers.urls.map(async (url) => (await fetch(`${url}/events`)).json()));
+      expect(events).toEqual([
+        ["created", "refused", "destroyed"],
+        ["renewed", "created", "destroyed", "refused"],
+      ]);
+    });
+
+    test("loses nothing of 20 parallel requests to both workers", async () => {
+      const cookie = valueOf((await ask(`${sites()[0]}/put`, "", "bob")).set[0]);
+      const asked = Array.from({ length: 20 }, (_, i) => ask(`${sites()[i % 2]!}/add`, cookie));
+      expect((await Promise.all(asked)).map(({ status }) => status)).toEqual(new Array(20).fill(200));
+      expect((await ask(`${sites()[1]}/get`, cookie)).text).toBe("bob,20,rich,current");
+    });
+
+    test("answers 503, without cookie, when the store fails", async () => {
+      const [a] = sites();
+      const cookie = valueOf((await ask(`${a}/put`, "", "carl")).set[0]);
+      for (const asked of [ask(`${a}/down/get`, cookie), ask(`${a}/down/put`, "", "carl")]) {
+        expect(await asked).toEqual({ status: 503, text: "Service Unavailable\n", set: [] });
+      }
+      expect((await ask(`${a}/get`, cookie)).text).toBe("carl,0,rich,current");
+    });
+  });
 });
