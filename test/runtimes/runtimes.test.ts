@@ -124,6 +124,18 @@ describe.skipIf(isSkipped("runtimes") || !hasWorkerd)("workerd:", () => {
       ]);
     });
 
+    test("destroys also when the client has gone meanwhile", async () => {
+      const [a, b] = sites();
+      const cookie = valueOf((await ask(`${a}/put`, "", "dora")).set[0]);
+      const leaving = new AbortController();
+      const init = { method: "POST", headers: { cookie }, signal: leaving.signal };
+      const asked = fetch(`${a}/destroy-slowly`, init).catch(() => "broken off");
+      await expect.poll(async () => (await fetch(`${workers.urls[0]}/events`)).json()).toContain("destroying");
+      leaving.abort();
+      expect(await asked).toBe("broken off");
+      await expect.poll(async () => (await ask(`${b}/get`, cookie)).text, { timeout: 10_000 }).toBe(",0,,current");
+    });
+
     test("loses nothing of 20 parallel requests to both workers", async () => {
       const cookie = valueOf((await ask(`${sites()[0]}/put`, "", "bob")).set[0]);
       const asked = Array.from({ length: 20 }, (_, i) => ask(`${sites()[i % 2]!}/add`, cookie));

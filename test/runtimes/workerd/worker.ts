@@ -25,6 +25,7 @@ const down = (): Promise<never> => Promise.reject(new Error("D1 is down"));
 
 // In the global scope workers may neither do I/O nor start timers nor draw randomness: constructors do nothing of that.
 new SessionManager({ idleTimeout: "1h", secrets: ["s".repeat(32)], store: new SqliteStore({ query: down }) });
+/** What happened since it was last asked for. */
 const events: string[] = [];
 subscribe(({ type }) => events.push(type));
 
@@ -45,7 +46,7 @@ const waiting =
 const fetchOut = globalThis.fetch;
 const fetchIn = async (url: unknown, init?: RequestInit): Promise<Response> => served(new Request(String(url), init));
 
-/** workerd ends a request, with all the work of its handler, when the client has gone: nobody is left to carry out a destroy. */
+/** No handler learns here that its client has gone: `request.signal` stays silent, and the handler runs to its end. */
 const lacking = ["aborts"] as const;
 
 let tables = 0;
@@ -117,6 +118,10 @@ async function visit(sessions: Sessions, context: object, request: Request): Pro
     session.renewToken();
   } else if (path.endsWith("/destroy")) {
     session.destroy();
+  } else if (path.endsWith("/destroy-slowly")) {
+    session.destroy();
+    events.push("destroying");
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
   } else if (path.endsWith("/revoke")) {
     await sessions.revoke({ subject: session.getString("user"), except: session });
   }
