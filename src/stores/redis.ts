@@ -126,9 +126,9 @@ const replaceAnswers: readonly ReplaceAnswer[] = ["missing", "conflict", "replac
 
 /**
  * A store in Redis 7 or Valkey, under the keys of SCS. Every ability of `Store`; Redis itself deletes what has expired, so
- * `deleteExpired` finds nothing. One command each, but in a cluster two where a session has a subject. An abort signal takes
- * commands of node-redis out of the queue that have not been sent yet; others it does not end: set a time limit on the client. The client
- * stays open when the store is closed.
+ * `deleteExpired` finds nothing. One command each, but two where a session has a subject and may be on another server than
+ * its index. When the signal is aborted, nothing more is sent, and commands of node-redis that have not been sent yet leave
+ * its queue; others are not ended: set a time limit on the client. The client stays open when the store is closed.
  *
  * ```ts
  * const client = createClient();

@@ -299,6 +299,17 @@ describe.skipIf(redis === undefined)("the index by subject", () => {
     },
   );
 
+  test("is whole again with the next write of a session, where the server has lost it", async () => {
+    const { client, prefix, store, index } = setup(redis!);
+    for (const each of [store, asCluster(client, prefix, () => undefined)]) {
+      await store.commit("a", session("one", "1"));
+      await client.del(index);
+      expect(await tokensOf(store.findBySubject("1"))).toEqual([]);
+      expect(await each.replace("a", bytes("one"), session("two", "1"))).toBe("replaced");
+      expect(await tokensOf(store.findBySubject("1"))).toEqual(["a"]);
+    }
+  });
+
   test("on a cluster, keeps a session that is stored after a reader has missed it", async () => {
     const { client, prefix, store } = setup(redis!);
     let write: () => void = () => undefined;
