@@ -3,9 +3,10 @@ import { defineConfig, globalIgnores } from "eslint/config";
 import tseslint from "typescript-eslint";
 
 export default defineConfig(
-  globalIgnores(["**/dist", "coverage", "reports"]),
+  globalIgnores(["**/dist", "coverage", "reports", "**/.next*"]),
   // These have packages, and options of a compiler, of their own.
-  globalIgnores(["examples/astro", "examples/elysia", "examples/nest", "examples/react-router", "examples/remix"]),
+  globalIgnores(["astro", "elysia", "nest", "next", "react-router", "remix"].map((name) => `examples/${name}`)),
+  globalIgnores(["test/adapters/next-app"]),
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   js.configs.recommended,
   {

@@ -5,6 +5,9 @@ import { SessionError } from "./errors.ts";
 import type { Credential, IncomingRequest, ResponseHeaders, Transport } from "./transport.ts";
 import { warnOnce } from "./warnings.ts";
 
+/** A Set-Cookie line in its parts, for frameworks that take no lines. */
+export { parseSetCookie } from "cookie";
+
 /** The options of the session cookie. Its lifetime follows from the session's. */
 export interface CookieOptions {
   /**

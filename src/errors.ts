@@ -28,7 +28,7 @@ const statuses = {
  * - `invalid-option`: an option that cannot be meant; thrown by the constructor.
  * - `wrong-adapter`: `loadAndSave` was called as another framework's.
  * - `wrong-origin`: a page of another site opened the socket (`attach`).
- * - `unsupported`: the store lacks the ability that the call needs.
+ * - `unsupported`: the store, or the framework, lacks the ability that the call needs.
  * - `gone`: the session was ended or renewed by another request (with `onGone: "error"`).
  * - `taken`: another request popped the value first (`pop` with `once`).
  */
@@ -56,6 +56,11 @@ export class SessionError extends Error {
   get expose(): boolean {
     return this.status < 500;
   }
+}
+
+/** Whether an error is one of the library: by name, for where bundlers have put several copies of this class into one process. */
+export function isSessionError(error: unknown): error is SessionError {
+  return error instanceof Error && error.name === "SessionError";
 }
 
 /** A fault of the store as a `store-unavailable` error, with a clean cause. */

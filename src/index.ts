@@ -1,7 +1,7 @@
 /** Server-side HTTP sessions for TypeScript. */
 
 export { SessionManager, type CommitResult, type ListedSession, type LoadOptions, type OfSubject } from "./manager.ts";
-export type { Session, SessionOf, SessionStatus } from "./session.ts";
+export type { ReadonlySession, Session, SessionOf, SessionStatus } from "./session.ts";
 export type { SessionOptions } from "./options.ts";
 export { cookie, type CookieOptions } from "./cookie.ts";
 export { header, type Credential, type IncomingRequest, type ResponseHeaders, type Transport } from "./transport.ts";

@@ -13,7 +13,7 @@ import { Loader } from "./loader.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
 import { isMarker, type Found, type SubjectOf } from "./records.ts";
 import { Saver } from "./saver.ts";
-import { changesOf, isSession, stateOf, type Session, type SessionState } from "./session.ts";
+import { changesOf, isSession, stateOf, type ReadonlySession, type Session, type SessionState } from "./session.ts";
 import { Sweeper } from "./sweeper.ts";
 import type { IncomingRequest, ResponseHeaders } from "./transport.ts";
 import type { DeepReadonly, KeyOf } from "./types.ts";
@@ -78,8 +78,11 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   readonly #attachments: Attachments;
   /** Under which each request carries its exchange. A WeakMap would do, but measurably burdens the garbage collector. */
   readonly #slot = Symbol("scs-session");
+  /** Whether it was given no store, and keeps its sessions in a memory of its own. */
+  readonly hasDefaultStore: boolean;
 
   constructor(options: SessionOptions<Data> = {}) {
+    this.hasDefaultStore = options.store === undefined;
     const resolved = resolveOptions(options);
     const subject = options.subject as SubjectOf | undefined;
     const core = new Core(resolved, subject, publisher(resolved.transport.name));
@@ -161,6 +164,16 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     const presented = token === undefined ? [] : typeof token === "string" ? [token] : token;
     const session = await this.#loader.load(this.#loader.recognise(presented), options.touch ?? false);
     return session as unknown as Session<Data>;
+  }
+
+  /**
+   * The session of a request, only to be read: for adapters, where a framework renders a page whose headers are not theirs.
+   * Does not slide the idle timeout; changes throw `headers-sent`.
+   */
+  async read(request: IncomingRequest): Promise<ReadonlySession<Data>> {
+    const session = await this.load(this.#core.options.transport.read(request));
+    stateOf(session).sealed = true;
+    return session;
   }
 
   /**

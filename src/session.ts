@@ -66,6 +66,14 @@ export interface SessionHome {
 /** What a helper needs that works with sessions of several managers: any session whose data has these keys and types. */
 export type SessionOf<Data extends object> = Pick<Session<Data>, Exclude<keyof Session<Data>, "keys">>;
 
+/** A session where nothing can be changed, and without the secret: safe to hand to the code of a page. */
+export type ReadonlySession<Data extends object = Record<string, unknown>> = Pick<
+  Session<Data>,
+  "get" | "exists" | "keys" | `get${GetterName}` | "id" | "deadline" | "createdAt" | "isNew" | "available"
+>;
+
+type GetterName = "String" | "Number" | "Boolean" | "BigInt" | "Bytes" | "Date";
+
 /** Keeps sessions apart whose keys have other types: when it compares sessions, the compiler erases their generic methods. */
 type Types<Data> = {
   readonly [K in keyof Data]-?: (value: Exclude<Data[K], undefined>) => Exclude<Data[K], undefined>;

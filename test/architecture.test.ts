@@ -81,11 +81,12 @@ const allowed: Record<string, (taken: Import) => boolean> = {
     to === "src/stores/memory.ts",
 };
 
-/** Packages of the core; of the other layers: what their environment has, and types of their frameworks. */
+/** Packages of the core; of the other layers: what their environment has, and types of their frameworks. Next's requests are had by import only. */
 const coreModules = ["node:crypto", "node:async_hooks", "node:diagnostics_channel", "node:buffer", "devalue", "cookie"];
-const nodeModules: Record<string, readonly string[]> = {
+const runtimeModules: Record<string, readonly string[]> = {
   "src/adapters/h3.ts": ["h3"], // imported once the first request comes
   "src/adapters/hold.ts": ["node:async_hooks"],
+  "src/adapters/next.ts": ["next/headers.js"],
   "src/adapters/node.ts": ["node:http"],
   "src/stores/memory.ts": ["node:buffer"],
   "src/stores/redis.ts": ["node:buffer", "node:crypto"],
@@ -122,10 +123,10 @@ describe("imports", () => {
     expect(others.map(show)).toStrictEqual([]);
   });
 
-  test("of the other layers run no package, and only the Node modules they are known for", () => {
+  test("of the other layers run no package, and only the modules of their environment that they are known for", () => {
     const others = imports.filter(
       ({ from, to, typesOnly }) =>
-        layerOf(from) !== "core" && !to.startsWith("src/") && !typesOnly && nodeModules[from]?.includes(to) !== true,
+        layerOf(from) !== "core" && !to.startsWith("src/") && !typesOnly && runtimeModules[from]?.includes(to) !== true,
     );
     expect(others.map(show)).toStrictEqual([]);
   });
@@ -155,6 +156,7 @@ describe("the package", () => {
   const privateFiles = [
     ...["src/adapters/head.ts", "src/adapters/hold.ts", "src/adapters/serve.ts", "src/adapters/respond.ts"],
     "src/adapters/h3-module.d.ts",
+    "src/adapters/next-headers.d.ts",
     ...["src/stores/redis-client.ts", "src/stores/redis-push.ts", "src/stores/postgres-push.ts", "src/stores/sql.ts"],
   ];
 
@@ -229,6 +231,7 @@ describe("the package", () => {
       "MemoryStoreOptions",
       "OfSubject",
       "Origins",
+      "ReadonlySession",
       "ReplaceAnswer",
       "ResponseHeaders",
       "Session",

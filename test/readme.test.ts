@@ -21,6 +21,7 @@ const samples = writeSamples({
   "src/adapters/node.ts": `${anySessions}import { createServer } from "node:http";\nimport { loadAndSave } from "scs-session/node";\n`,
   "src/adapters/express.ts": `${anySessions}import express from "express";\nimport { loadAndSave } from "scs-session/express";\nconst app = express();\n`,
   "src/adapters/fastify.ts": `${anySessions}import Fastify from "fastify";\nimport { loadAndSave } from "scs-session/fastify";\nconst app = Fastify();\n`,
+  "src/adapters/next.ts": `${anySessions}import { loadAndSave, readSession } from "scs-session/next";\ndeclare const cache: <T>(fn: () => T) => () => T;\n`,
   "src/adapters/fetch.ts": `${anySessions}import { loadAndSave } from "scs-session/fetch";\n`,
   "src/adapters/h3.ts": `${anySessions}import { H3 } from "h3";\nimport { loadAndSave } from "scs-session/h3";\nconst app = new H3();\n`,
   "src/adapters/hono.ts": `${anySessions}import { Hono } from "hono";\nimport { loadAndSave } from "scs-session/hono";\nconst app = new Hono();\n`,

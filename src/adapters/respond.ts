@@ -1,6 +1,6 @@
 /** What the adapters of fetch's Request and Response share: the response is handed on once the session is stored. */
 
-import { SessionError } from "../errors.ts";
+import { isSessionError } from "../errors.ts";
 import type { Exchange } from "../exchange.ts";
 import type { IncomingRequest, ResponseHeaders } from "../transport.ts";
 import type { AnyManager } from "./serve.ts";
@@ -91,7 +91,7 @@ export function incomingRequest(request: Request, context?: object): IncomingReq
 
 /** The response to an error where no framework has one. */
 export function answer(error: unknown): Response {
-  const status = error instanceof SessionError ? error.status : 500;
+  const status = isSessionError(error) ? error.status : 500;
   const text = { 409: "Conflict", 503: "Service Unavailable" }[status] ?? "Internal Server Error";
   return new Response(`${text}\n`, { status, headers: { "cache-control": "no-store" } });
 }

@@ -25,6 +25,9 @@ interface Entry {
   readonly subject: string | undefined;
 }
 
+/** Where shared stores are: this module may be loaded several times, too. */
+const slot = Symbol.for("scs-session.memory");
+
 /** How many entries a sweep looks at before it lets other work run. */
 const sliceOfSweep = 20_000;
 
@@ -48,6 +51,18 @@ export class MemoryStore implements Store {
     if (!(maxSessions >= 1)) throw new SessionError("invalid-option", "maxSessions must be a number above zero.");
     this.#maxSessions = maxSessions;
     this.#clock = options.clock ?? systemClock;
+  }
+
+  /**
+   * The store of this name that the whole process shares, made with these options on first use. For frameworks that load a
+   * module several times, as Next.js does, and development servers that load it again: each copy finds the same sessions.
+   */
+  static shared(name = "session", options: MemoryStoreOptions = {}): MemoryStore {
+    const holder = globalThis as Record<symbol, Map<string, MemoryStore> | undefined>;
+    const stores = (holder[slot] ??= new Map<string, MemoryStore>());
+    const store = stores.get(name) ?? new MemoryStore(options);
+    stores.set(name, store);
+    return store;
   }
 
   find(token: string): Promise<StoredSession | undefined> {

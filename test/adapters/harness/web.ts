@@ -82,7 +82,7 @@ export const hono: WebHarness = {
 };
 
 /** A reply as a response of fetch. */
-function webResponse(reply: ContractReply): Response {
+export function webResponse(reply: ContractReply): Response {
   const { status = 200, headers = {}, body, redirect, response } = reply;
   if (response !== undefined) return response;
   if (redirect !== undefined) return new Response(null, { status: 302, headers: { location: redirect } });
