@@ -2,9 +2,10 @@
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
-/** What the design asks for. Not reached yet: the core is printed against it, and held at where it is. */
+/** What the design asks for, which was written before the guarantees were built: the core is twice that, and printed against it. */
 const GOAL = 10 * 1024;
-const BUDGET = 19 * 1024;
+/** Where the core is held: it may not grow unnoticed. */
+const BUDGET = 20.5 * 1024;
 
 const { outputFiles, metafile } = await build({
   absWorkingDir: new URL("../..", import.meta.url).pathname,
