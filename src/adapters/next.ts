@@ -22,7 +22,8 @@ export type NextOptions = FetchOptions;
  * their like are responses: the session is stored, and its cookie goes with them.
  *
  * Server actions are exported from a file with "use server". They set cookies, and no other headers; their session is also
- * stored when they throw. When it cannot be loaded or stored they throw a `SessionError`, for `error.tsx`.
+ * stored when they throw. When it cannot be loaded or stored they throw a `SessionError`, for `error.tsx`. The function of
+ * `proxy.ts` is wrapped as a route handler.
  *
  * ```ts
  * export const GET = loadAndSave(sessions, async () => Response.json(sessions.current().get("userId")));

@@ -305,8 +305,10 @@ describe.skipIf(skip)("on Next 16", () => {
   });
 
   test("behind a proxy with TLS the cookie is Secure", async () => {
-    const response = await browser().call("add", undefined, { "x-forwarded-proto": "https", origin: "https://localhost", "x-forwarded-host": "localhost" }); // prettier-ignore
-    expect(cookiesOf(response)).toEqual([`session=<token>; ${attributes.replace("HttpOnly", "Secure; HttpOnly")}`]);
+    const headers = { "x-forwarded-proto": "https", "x-forwarded-host": "localhost", origin: "https://localhost" };
+    const lines = cookiesOf(await browser().call("both", undefined, headers));
+    const secure = attributes.replace("HttpOnly", "Secure; HttpOnly");
+    expect(lines.sort()).toEqual([`admin=<token>; ${secure}`, `session=<token>; ${secure}`]);
   });
 
   test("of several cookies of one name pages and actions find the live one", async () => {
@@ -367,6 +369,16 @@ describe.skipIf(skip)("on Next 16", () => {
 
   test("readSession in a route handler is the session there", async () => {
     expect(await (await browser().ask("/site/api/read")).json()).toBe(1);
+  });
+
+  test("proxy.ts is wrapped as route handlers are", async () => {
+    const anna = browser();
+    const response = await anna.ask("/site/api/guarded");
+    expect([response.status, new URL(response.headers.get("location")!, server.url).pathname]).toEqual([303, "/site"]);
+    expect(cookiesOf(response)).toHaveLength(1);
+    await anna.post("login", { user: "anna" });
+    expect(await (await anna.ask("/site/api/guarded")).text()).toBe("inside");
+    expect(await anna.page()).toBe("user=anna n=2 put=headers-sent");
   });
 
   test("onError answers for route handlers", async () => {

@@ -19,5 +19,6 @@ const clock = {
 const common = { sweepInterval: false, clock, idleTimeout: "20m" };
 
 export const sessions = new SessionManager({ ...common, store: storeOf("session") });
-export const admins = new SessionManager({ ...common, store: storeOf("admin"), cookie: { name: "admin" } });
+const secure = (request) => request.isSecure();
+export const admins = new SessionManager({ ...common, store: storeOf("admin"), cookie: { name: "admin", secure } });
 export const clients = new SessionManager({ ...common, store: storeOf("client"), transport: header("X-Session") });

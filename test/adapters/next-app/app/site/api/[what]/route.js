@@ -18,6 +18,7 @@ const answers = {
   },
   read: async () => Response.json((await readSession(sessions)).getNumber("n")),
   nothing: () => undefined,
+  guarded: () => new Response("inside"),
 };
 
 const answer = loadAndSave(sessions, async (request, { params }) => {
