@@ -5,7 +5,9 @@ import tseslint from "typescript-eslint";
 export default defineConfig(
   globalIgnores(["**/dist", "coverage", "reports", "**/.next*"]),
   // These have packages, and options of a compiler, of their own.
-  globalIgnores(["astro", "elysia", "nest", "next", "react-router", "remix"].map((name) => `examples/${name}`)),
+  globalIgnores(
+    ["astro", "elysia", "nest", "next", "react-router", "remix", "sveltekit"].map((name) => `examples/${name}`),
+  ),
   globalIgnores(["test/adapters/next-app"]),
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   js.configs.recommended,

@@ -124,13 +124,13 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
    * requests, and `session-closed` once the response is over.
    */
   current(): Session<Data> {
-    for (let exchange = storage.getStore(); exchange !== undefined; exchange = exchange.outer) {
-      if (exchange.host !== this.#host) continue;
-      if (!exchange.isOver) return exchange.session as unknown as Session<Data>;
-      const remedy = "Take what you need out of the session before the response ends";
-      throw new SessionError("session-closed", `The response of this request is over. ${remedy}.`);
+    const exchange = this.#running();
+    if (exchange === undefined) {
+      throw new SessionError("no-session", "This code does not run on behalf of a request; use sessions.of(request).");
     }
-    throw new SessionError("no-session", "This code does not run on behalf of a request; use sessions.of(request).");
+    if (!exchange.isOver) return exchange.session as unknown as Session<Data>;
+    const remedy = "Take what you need out of the session before the response ends";
+    throw new SessionError("session-closed", `The response of this request is over. ${remedy}.`);
   }
 
   /**
@@ -144,7 +144,13 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
       warnOnce("mounted-twice", "loadAndSave runs twice for one request with the same manager; mount it once.");
       return opened;
     }
-    const tokens = this.#loader.recognise(this.#core.options.transport.read(request));
+    const { transport } = this.#core.options;
+    const presented = transport.read(request);
+    const around = request.isInner === true ? this.#running() : undefined;
+    if (around !== undefined && presentsSame(presented, transport.read(around.request))) {
+      return this.#carry(request, around);
+    }
+    const tokens = this.#loader.recognise(presented);
     if (tokens.length === 0) return this.#register(request, undefined);
     return this.#loader.load(tokens, true).then(
       (session) => this.#register(request, session),
@@ -331,8 +337,18 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
   #register(request: IncomingRequest, found: Session | undefined): Exchange {
     let session = found;
     if (this.#core.options.alwaysIssueToken) this.#issueToken((session ??= this.#core.session()));
-    const exchange = new Exchange(this.#host, request, session);
+    return this.#carry(request, new Exchange(this.#host, request, session));
+  }
+
+  #carry(request: IncomingRequest, exchange: Exchange): Exchange {
     for (const key of request.keys) (key as Carrier)[this.#slot] = exchange;
+    return exchange;
+  }
+
+  /** The exchange that the calling code runs in. */
+  #running(): Exchange | undefined {
+    let exchange = storage.getStore();
+    while (exchange !== undefined && exchange.host !== this.#host) exchange = exchange.outer;
     return exchange;
   }
 
@@ -383,6 +399,11 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     }
     return keys;
   }
+}
+
+/** Whether a request presents what the one around it does, of which some frameworks pass on only the first. */
+function presentsSame(tokens: readonly string[], around: readonly string[]): boolean {
+  return tokens.length === 0 ? around.length === 0 : tokens.every((token) => around.includes(token));
 }
 
 /** A request, as far as it carries exchanges. */

@@ -10,6 +10,8 @@ export interface IncomingRequest {
   isSecure(): boolean;
   /** The objects under which `sessions.of` finds its session: the raw request, and the framework's own context. */
   readonly keys: readonly object[];
+  /** Whether the code of another request makes it, within the server: with the same token, it shares the session of that one. */
+  readonly isInner?: boolean;
 }
 
 /** The headers of a response that has not been sent. The `Headers` of fetch are such an object. */

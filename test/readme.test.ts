@@ -26,6 +26,7 @@ const samples = writeSamples({
   "src/adapters/h3.ts": `${anySessions}import { H3 } from "h3";\nimport { loadAndSave } from "scs-session/h3";\nconst app = new H3();\n`,
   "src/adapters/hono.ts": `${anySessions}import { Hono } from "hono";\nimport { loadAndSave } from "scs-session/hono";\nconst app = new Hono();\n`,
   "src/adapters/koa.ts": `${anySessions}import Koa from "koa";\nimport { loadAndSave } from "scs-session/koa";\nconst app = new Koa();\n`,
+  "src/adapters/sveltekit.ts": `${anySessions}import { loadAndSave } from "scs-session/sveltekit";\n`,
   "src/stores/postgres.ts": `import { Pool } from "pg";\nimport { PostgresStore } from "scs-session/postgres";\n`,
   "src/stores/mysql.ts": `import { createPool } from "mysql2/promise";\nimport { MySqlStore } from "scs-session/mysql";\n`,
   "src/stores/redis.ts": `import { createClient } from "redis";\nimport { RedisStore } from "scs-session/redis";\n`,

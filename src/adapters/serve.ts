@@ -155,7 +155,7 @@ export function expectManager(name: string, manager: Partial<AnyManager> | undef
 
 /** The error of a call with another framework's arguments; `first` is the first of them. */
 export function wrongAdapter(name: string, first: unknown): SessionError {
-  const { socket, onerror, ctx, req, context, headers, addHook } = (first ?? {}) as Record<string, unknown>;
+  const { socket, onerror, ctx, req, context, headers, addHook, resolve } = (first ?? {}) as Record<string, unknown>;
   const isHono = typeof req === "object" && req !== null && "raw" in req;
   const right =
     onerror !== undefined && req !== undefined
@@ -172,6 +172,8 @@ export function wrongAdapter(name: string, first: unknown): SessionError {
                 ? 'a Request of fetch: import loadAndSave from "scs-session/fetch"'
                 : addHook !== undefined
                   ? 'a Fastify instance: app.register(loadAndSave(sessions)), imported from "scs-session/fastify"'
-                  : "none of the arguments it takes";
+                  : resolve !== undefined
+                    ? 'the input of a hook of SvelteKit: import loadAndSave from "scs-session/sveltekit"'
+                    : "none of the arguments it takes";
   return new SessionError("wrong-adapter", `loadAndSave of scs-session/${name} was called with ${right}.`);
 }

@@ -294,9 +294,10 @@ describe("a response", () => {
     const headers = await signIn(sessions, { user: "anna" });
     const app = new H3().use(loadAndSave(sessions)).get(
       "/",
-      defineWebSocketHandler((event: H3Event) => ({
-        upgrade: () => ({ context: { user: sessions.of(event).getString("user") } }),
-      })),
+      defineWebSocketHandler((event: H3Event) => {
+        const user = sessions.of(event).getString("user");
+        return { upgrade: () => ({ context: { user } }) };
+      }),
     );
     const response = (await app.request("/", { headers })) as Response & { crossws?: { upgrade(): unknown } };
     expect(response.crossws?.upgrade()).toEqual({ context: { user: "anna" } });

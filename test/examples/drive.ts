@@ -83,7 +83,12 @@ export async function start(folder: string, command: readonly string[]): Promise
 export async function drive(url: string): Promise<void> {
   let cookie = "";
   const ask = async (path: string, init: RequestInit = {}): Promise<Response> => {
-    const headers = { origin: url, ...(cookie === "" ? {} : { cookie }), ...(init.headers as Record<string, string>) };
+    const headers = {
+      accept: "text/html",
+      origin: url,
+      ...(cookie === "" ? {} : { cookie }),
+      ...(init.headers as Record<string, string>),
+    };
     const response = await fetch(url + path, { redirect: "manual", ...init, headers });
     const [line] = response.headers.getSetCookie().filter((each) => each.startsWith("session="));
     if (line !== undefined) cookie = line.startsWith("session=;") ? "" : line.split(";", 1)[0]!;

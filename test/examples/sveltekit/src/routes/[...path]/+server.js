@@ -1,0 +1,1 @@
+export const fallback = (event) => globalThis.applications.get(event.url.host).endpoint(event);

@@ -1,0 +1,3 @@
+export const prerender = true;
+
+export const load = ({ locals }) => ({ user: locals.session.get("user") ?? "nobody" });
