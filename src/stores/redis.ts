@@ -194,17 +194,14 @@ export class RedisStore implements Store {
   ): Promise<ReplaceAnswer> {
     if (!isText(token)) return "missing";
     const key = this.#keyOf(token);
-    const parameters: Argument[] = [toBuffer(expected)];
-    if (next !== undefined) parameters.push(...toArguments(next), token, deadlineOf(next));
+    const record: Argument[] = [toBuffer(expected), ...(next === undefined ? [] : toArguments(next))];
     const isTold = this.#channel !== undefined && (next === undefined || next.ended === true);
-    if (isTold) parameters.push(this.#channel, token);
+    const told = isTold ? [this.#channel, token] : [];
+    const write = isTold ? scripts.end : scripts.replace;
     const number = await this.#indexed(token, next, options, (index) =>
-      this.#run(
-        isTold ? scripts.end : scripts.replace,
-        index === undefined ? [key] : [key, index],
-        parameters,
-        options,
-      ),
+      index === undefined || next === undefined
+        ? this.#run(write, [key], [...record, ...told], options)
+        : this.#run(write, [key, index], [...record, token, deadlineOf(next), ...told], options),
     );
     const answer = replaceAnswers[Number(number)];
     if (answer === undefined) throw new SessionError("store-unavailable", "Redis gave no answer to replace.");
