@@ -1,6 +1,7 @@
 /** Server-side HTTP sessions for TypeScript. */
 
-export { SessionManager, type CommitResult, type ListedSession, type LoadOptions, type OfSubject } from "./manager.ts";
+export { SessionManager } from "./manager.ts";
+export type { CommitResult, ListedSession, LoadOptions, OfSubject } from "./results.ts";
 export type { ReadonlySession, Session, SessionOf, SessionStatus } from "./session.ts";
 export type { SessionOptions } from "./options.ts";
 export { cookie, type CookieOptions } from "./cookie.ts";
