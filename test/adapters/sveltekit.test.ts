@@ -1,4 +1,4 @@
-/** The SvelteKit adapter without SvelteKit: test/examples/sveltekit-contract.test.ts has it run the adapter. */
+/** The SvelteKit adapter without SvelteKit: test/examples/sveltekit.test.ts has it run the adapter. */
 
 import { SessionManager } from "scs-session";
 import { loadAndSave as onExpress } from "scs-session/express";
