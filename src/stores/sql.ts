@@ -184,6 +184,7 @@ export abstract class SqlStore implements Store {
         } catch (error) {
           if (!this.#dialect.isObstructed(error)) throw error;
           obstacle = error;
+          await new Promise((resolve) => setTimeout(resolve, Math.random() * 2 ** attempt));
           break;
         }
       }

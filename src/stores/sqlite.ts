@@ -134,7 +134,8 @@ function dialect(tableName: string): Dialect {
     // When another process had the lock, busy_timeout has been waited for already, and all requests of this one with it.
     isTransient: (error) => codeOf(error) === "SQLITE_BUSY_SNAPSHOT",
     isMissing: (error) => /no such (table|column)|has no column/.test(messageOf(error)),
-    isObstructed: (error) => messageOf(error).includes("duplicate column name"),
+    // For a change of the schema SQLite does not always wait as long as busy_timeout says.
+    isObstructed: (error) => /duplicate column name|locked/.test(messageOf(error)),
   };
 }
 

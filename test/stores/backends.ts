@@ -78,8 +78,8 @@ export async function open({ kind, at, name, push = false }: Backend): Promise<O
     }
     case "sqlite": {
       const database = new Database(url);
+      database.pragma(`busy_timeout = ${patience}`); // first: to change the mode takes a lock as well
       database.pragma("journal_mode = WAL");
-      database.pragma(`busy_timeout = ${patience}`);
       const prepare = (text: string) => count(database.prepare(text) as never, "all", "run");
       return { store: new SqliteStore({ prepare }, { table: name }), asked, close: async () => database.close() };
     }
