@@ -61,10 +61,10 @@ export class Saver {
       const changes = state.committing;
       let standing: Standing | undefined;
       try {
-        standing = await limits.run(async (limit) => {
+        standing = await limits.run((limit) => {
+          const carriedOut = (): Promise<Standing | undefined> => carryOut(this.work(limit), state, changes);
           // Coming after what is written now, it would set back a later deadline.
-          if (state.touched !== undefined) await state.touched;
-          return carryOut(this.work(limit), state, changes);
+          return state.touched === undefined ? carriedOut() : state.touched.then(carriedOut);
         });
       } catch (error) {
         this.#giveUp(state, changes, error);
