@@ -94,7 +94,8 @@ describe.each(clients)("$name", { timeout: 20_000 }, ({ name, database, connect 
     }
   });
 
-  test.runIf(name in preparedBy)("statements are prepared once, and executed", async () => {
+  if (!(name in preparedBy)) return; // the others are asked in tests of their own, or cannot prepare
+  test("statements are prepared once, and executed", async () => {
     const { store, table, sql } = await setup();
     const count = async (): Promise<number> => {
       const rows = await sql(preparedBy[name]!(table));
