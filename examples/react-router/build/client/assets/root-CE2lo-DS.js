@@ -1,1 +1,0 @@
-import{w as s,j as t,O as o,S as n}from"./jsx-runtime-CCkamjKN.js";const a=s(function(){return t.jsx("html",{lang:"en",children:t.jsxs("body",{children:[t.jsx(o,{}),t.jsx(n,{})]})})});export{a as default};
