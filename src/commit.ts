@@ -27,14 +27,28 @@ export interface Work {
 /** Where a session stands after a commit: stored under a token, or gone, with the marker that was found in its place. */
 export type Standing = { readonly stored: Found; readonly token: string } | { readonly gone: Found | undefined };
 
-/** Carries out what was asked of a session. Undefined: it was ended, and nothing new begun. May be called again after a failure. */
-export async function carryOut(work: Work, state: SessionState, changes: Changes): Promise<Standing | undefined> {
+/**
+ * Carries out what was asked of a session. Undefined: it was ended, and nothing new begun. May be called again after a
+ * failure. (Here and in `attempt` nothing is awaited that need not be: on the way of every write each promise counts.)
+ */
+export function carryOut(work: Work, state: SessionState, changes: Changes): Promise<Standing | undefined> {
   if (changes.newToken !== undefined) changes.earlierTokens.push(changes.newToken);
   changes.newToken = undefined;
   if (state.attached && needsToken(work.records, state, changes)) throw withoutToken();
-  const standing = await attempt(work, state, changes);
-  for (const token of changes.earlierTokens) await forget(work, token, standing);
-  return changes.earlierTokens.length > 0 ? stillThere(work, standing) : standing;
+  const attempted = attempt(work, state, changes);
+  return changes.earlierTokens.length === 0
+    ? attempted
+    : attempted.then((standing) => forgetEarlier(work, changes.earlierTokens, standing));
+}
+
+/** After a further attempt: what the earlier ones have stored goes. */
+async function forgetEarlier(
+  work: Work,
+  tokens: readonly string[],
+  standing: Standing | undefined,
+): Promise<Standing | undefined> {
+  for (const token of tokens) await forget(work, token, standing);
+  return stillThere(work, standing);
 }
 
 /**
@@ -55,26 +69,43 @@ async function forget({ records, limit }: Work, token: string, standing: Standin
   if (found !== undefined) await records.delete(found, limit);
 }
 
-async function attempt(work: Work, state: SessionState, changes: Changes): Promise<Standing | undefined> {
+function attempt(work: Work, state: SessionState, changes: Changes): Promise<Standing | undefined> {
   const { stored, gone, others } = state;
-  if (changes.destroy) {
-    const ended = await endInTurn(work, stored ?? gone?.marker);
-    for (const found of others) await endInTurn(work, found);
-    const had = ended?.record.values ?? {};
-    if (!changes.taking.every(({ key, popped }) => alike(valueOf(had, key), popped))) throw taken();
-    changes.taking = []; // another attempt would look for them in what is ended
-    return changes.saves ? create(work, state, changes) : undefined;
-  }
-  let standing =
+  if (changes.destroy) return endAndBegin(work, state, changes);
+  const saved =
     stored !== undefined
-      ? await saveInTurn(work, state, changes, stored)
+      ? saveInTurn(work, state, changes, stored)
       : gone !== undefined
-        ? await superseded(work, state, changes, undefined, gone.marker, undefined)
-        : await create(work, state, changes);
+        ? superseded(work, state, changes, undefined, gone.marker, undefined)
+        : create(work, state, changes);
+  return others.length + changes.merged.length === 0
+    ? saved
+    : saved.then((standing) => endOthers(work, state, changes, standing));
+}
+
+/** Ends the session, and begins another one if anything was put after `destroy()`. */
+async function endAndBegin(work: Work, state: SessionState, changes: Changes): Promise<Standing | undefined> {
+  const { stored, gone, others } = state;
+  const ended = await endInTurn(work, stored ?? gone?.marker);
+  for (const found of others) await endInTurn(work, found);
+  const had = ended?.record.values ?? {};
+  if (!changes.taking.every(({ key, popped }) => alike(valueOf(had, key), popped))) throw taken();
+  changes.taking = []; // another attempt would look for them in what is ended
+  return changes.saves ? create(work, state, changes) : undefined;
+}
+
+/** Once the session is stored, those end that a login leaves behind, and those that were merged into it. */
+async function endOthers(
+  work: Work,
+  state: SessionState,
+  changes: Changes,
+  saved: Standing,
+): Promise<Standing | undefined> {
+  let standing = saved;
   if ("gone" in standing) return standing;
   // Several live cookies of one name lead nowhere; who logs in is to be spared that from now on.
-  const hasLogin = isOfAnother(work.records, stored?.record, standing.stored.record);
-  const rivals = others.filter((found) => hasLogin && !isMarker(found));
+  const hasLogin = isOfAnother(work.records, state.stored?.record, standing.stored.record);
+  const rivals = state.others.filter((found) => hasLogin && !isMarker(found));
   for (const found of rivals) await endInTurn(work, found);
   for (const merged of changes.merged) {
     standing = await absorb(work, state, changes, standing, merged);
@@ -127,26 +158,25 @@ function isOfAnother(records: Records, before: SessionRecord | undefined, after:
 
 /** Commits of one token queue inside a process, so that `replace` decides only between processes. */
 function saveInTurn(work: Work, state: SessionState, changes: Changes, loaded: Found): Promise<Standing> {
-  return work.turns.run(loaded.key, work.limit, async (latest) => {
-    const result = await save(work, state, changes, loaded, latest === undefined ? loaded : latest.at);
-    const at = "stored" in result ? result.stored : result.gone;
-    return { result, latest: at === undefined || at.key === loaded.key ? { at } : undefined };
-  });
+  return work.turns.run(
+    loaded.key,
+    work.limit,
+    (latest) => save(work, state, changes, loaded, latest === undefined ? loaded : latest.at),
+    (standing) => {
+      const at = "stored" in standing ? standing.stored : standing.gone;
+      return at === undefined || at.key === loaded.key ? { at } : undefined;
+    },
+  );
 }
 
 /** `end`, in the turn of the session's token. */
-export async function endInTurn(
+export function endInTurn(
   work: Work,
   found: Found | undefined,
   wanted?: (found: Found) => boolean,
 ): Promise<Found | undefined> {
-  if (found === undefined) return undefined;
-  let ended: Found | undefined;
-  await work.turns.run(found.key, work.limit, async (latest) => {
-    ended = await end(work, latest === undefined ? found : latest.at, wanted);
-    return { result: undefined, latest: undefined };
-  });
-  return ended;
+  if (found === undefined) return Promise.resolve(undefined);
+  return work.turns.run(found.key, work.limit, (latest) => end(work, latest === undefined ? found : latest.at, wanted));
 }
 
 /**

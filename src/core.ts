@@ -60,6 +60,7 @@ export class Core {
       touched: undefined,
       stale: false,
       outcome: undefined,
+      answer: undefined,
       running: undefined,
       exchange: undefined,
     });
@@ -79,15 +80,23 @@ export class Core {
     return error;
   }
 
-  /** Work that closing has to wait for; `settled` is called when it has settled. */
-  track(work: Promise<unknown>, settled?: () => void): void {
-    this.#underWay++;
+  /** Work that closing has to wait for. */
+  track(work: Promise<unknown>): void {
+    this.begin();
     const end = (): void => {
-      settled?.();
-      if (--this.#underWay > 0) return;
-      for (const resolve of this.#onIdle.splice(0)) resolve();
+      this.end();
     };
     work.then(end, end);
+  }
+
+  /** `track` for work that says itself, by `end`, that it is over: it saves a promise. */
+  begin(): void {
+    this.#underWay++;
+  }
+
+  end(): void {
+    if (--this.#underWay > 0) return;
+    for (const resolve of this.#onIdle.splice(0)) resolve();
   }
 
   /** Settles when all that was begun is done. */

@@ -46,8 +46,6 @@ export class Exchange {
   #session: Session | undefined;
   #sealed = false;
   #closed = false;
-  #failed = false;
-  #stored = false;
   #isToBeEnded = false;
 
   constructor(host: ExchangeHost, request: IncomingRequest, session: Session | undefined) {
@@ -92,24 +90,15 @@ export class Exchange {
    */
   get needsCommit(): boolean {
     const state = this.#state;
-    if (state === undefined || this.#failed) return false;
-    const { changes, committing, touched, stale, outcome } = state;
+    if (state === undefined || state.answer === "failed") return false;
+    const { changes, committing, touched, stale, outcome, answer } = state;
     if (!changes.isEmpty || committing !== undefined) return true;
-    return !this.#stored && (touched !== undefined || stale || outcome !== undefined);
+    return answer === undefined && (touched !== undefined || stale || outcome !== undefined);
   }
 
   /** Stores what was asked for. When it rejects, nothing of this session belongs into the response. */
   commit(): Promise<void> {
-    if (this.#session === undefined) return Promise.resolve();
-    return this.host.commit(this.#session).then(
-      () => {
-        this.#stored = true;
-      },
-      (error: unknown) => {
-        this.#failed = true;
-        throw error;
-      },
-    );
+    return this.#session === undefined ? Promise.resolve() : this.host.commit(this.#session);
   }
 
   /** Whether `writeHeaders` has anything to add. */
@@ -124,7 +113,7 @@ export class Exchange {
     // What an earlier commit has stored is true though this one failed; a token that the client has it need not get again.
     const isNews =
       state.outcome === "cleared" || (state.outcome !== undefined && state.outcome.token !== state.presented);
-    if (!state.available || (this.#failed && !isNews)) {
+    if (!state.available || (state.answer === "failed" && !isNews)) {
       if (state.observed) headers.set("Cache-Control", "no-store");
       return;
     }

@@ -6,7 +6,7 @@ import type { Core } from "./core.ts";
 import { SessionError } from "./errors.ts";
 import type { Limit } from "./limit.ts";
 import { isMarker, type Found } from "./records.ts";
-import type { SessionState } from "./session.ts";
+import type { Outcome, SessionState } from "./session.ts";
 import { Turns } from "./turns.ts";
 
 /** The storing half of a manager. */
@@ -29,15 +29,13 @@ export class Saver {
    * an earlier commit is looked at again, since it is only told now.
    */
   save(state: SessionState, responds = false): Promise<void> {
-    if (state.running !== undefined) {
-      return state.running.catch(() => undefined).then(() => this.save(state, responds));
-    }
-    const running = this.#save(state, responds);
-    state.running = running;
-    this.#core.track(running, () => {
-      state.running = undefined;
-    });
-    return running;
+    const { running, committing, changes, touched, stale, outcome } = state;
+    if (running !== undefined) return running.catch(() => undefined).then(() => this.save(state, responds));
+    const earlier = responds && outcome !== "cleared" ? outcome : undefined;
+    const hasWork = committing !== undefined || !changes.isEmpty || touched !== undefined || stale;
+    if (hasWork || earlier !== undefined) return (state.running = this.#save(state, responds, earlier));
+    if (responds) state.answer = "stored";
+    return Promise.resolve();
   }
 
   /** Carries out a pending destroy, and drops everything else. */
@@ -50,31 +48,39 @@ export class Saver {
     await this.save(state);
   }
 
-  async #save(state: SessionState, responds: boolean): Promise<void> {
-    const { limits } = this.#core;
-    const earlier = state.outcome;
-    while (state.committing !== undefined || !state.changes.isEmpty) {
-      if (state.committing === undefined) {
-        state.committing = state.changes;
-        state.changes = new Changes();
+  /** Only called with something to wait for. `earlier`: what an earlier commit has left to be told to the client. */
+  async #save(state: SessionState, responds: boolean, earlier: Outcome | undefined): Promise<void> {
+    this.#core.begin();
+    try {
+      while (state.committing !== undefined || !state.changes.isEmpty) {
+        if (state.committing === undefined) {
+          state.committing = state.changes;
+          state.changes = new Changes();
+        }
+        const changes = state.committing;
+        const standing = await this.#attempt(state, changes);
+        state.committing = undefined;
+        this.#arrive(state, changes.destroy, standing);
       }
-      const changes = state.committing;
-      let standing: Standing | undefined;
-      try {
-        standing = await limits.run((limit) => {
-          const carriedOut = (): Promise<Standing | undefined> => carryOut(this.work(limit), state, changes);
-          // Coming after what is written now, it would set back a later deadline.
-          return state.touched === undefined ? carriedOut() : state.touched.then(carriedOut);
-        });
-      } catch (error) {
-        this.#giveUp(state, changes, error);
-        throw error;
-      }
-      state.committing = undefined;
-      this.#arrive(state, changes.destroy, standing);
+      const isEarlier = earlier !== undefined && state.outcome === earlier;
+      if (state.touched !== undefined || state.stale || isEarlier) await this.#refresh(state, isEarlier);
+      if (responds) state.answer = "stored";
+    } catch (error) {
+      if (state.committing !== undefined) this.#giveUp(state, state.committing, error);
+      if (responds) state.answer = "failed";
+      throw error;
+    } finally {
+      state.running = undefined;
+      this.#core.end();
     }
-    const isEarlier = responds && earlier !== undefined && earlier !== "cleared" && state.outcome === earlier;
-    if (state.touched !== undefined || state.stale || isEarlier) await this.#refresh(state, isEarlier);
+  }
+
+  #attempt(state: SessionState, changes: Changes): Promise<Standing | undefined> {
+    return this.#core.limits.run((limit) => {
+      const carriedOut = (): Promise<Standing | undefined> => carryOut(this.work(limit), state, changes);
+      // Coming after what is written now, it would set back a later deadline.
+      return state.touched === undefined ? carriedOut() : state.touched.then(carriedOut);
+    });
   }
 
   /**

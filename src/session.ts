@@ -50,6 +50,8 @@ export interface SessionState {
   /** Whether the client is to get its token again: it was signed with an old secret. */
   stale: boolean;
   outcome: Outcome | undefined;
+  /** How the commit went that the response waited for. */
+  answer: "stored" | "failed" | undefined;
   /** The commit that runs; the next one waits for it. */
   running: Promise<void> | undefined;
   /** The request it belongs to, which sees to it that destroy is carried out even if no response is ever sent. */

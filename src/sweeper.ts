@@ -43,7 +43,8 @@ export class Sweeper {
     const jitter = 0.9 + Math.random() / 5;
     this.#cancel = clock.after(sweepInterval * jitter, () => {
       const sweep = this.#prune((batch) => batch()).catch(() => undefined);
-      this.#core.track(sweep, () => {
+      this.#core.track(sweep);
+      void sweep.then(() => {
         this.#schedule();
       });
     });

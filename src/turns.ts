@@ -2,13 +2,8 @@
 
 import type { Limit } from "./limit.ts";
 
-/** What a turn leaves behind: its result, and what it last saw under the key, if it knows. */
-export interface TurnResult<Result, Latest> {
-  readonly result: Result;
-  readonly latest: Known<Latest>;
-}
-
-type Known<Latest> = { readonly at: Latest } | undefined;
+/** What was last seen under a key; undefined where that is not known. */
+export type Known<Latest> = { readonly at: Latest } | undefined;
 
 /** A turn that is not over; the one after it waits for what it leaves. */
 interface Turn<Latest> {
@@ -20,11 +15,15 @@ export class Turns<Latest> {
   /** The last turn of each key. */
   readonly #last = new Map<string, Turn<Latest>>();
 
-  /** Runs `work` when the turn before it is over: when its work has settled, or its limit was reached. */
+  /**
+   * Runs `work` when the turn before it is over: when its work has settled, or its limit was reached. `leaves`: what is
+   * known of the key from the result.
+   */
   run<Result>(
     key: string,
     limit: Limit,
-    work: (latest: Known<Latest>) => Promise<TurnResult<Result, Latest>>,
+    work: (latest: Known<Latest>) => Promise<Result>,
+    leaves: (result: Result) => Known<Latest> = () => undefined,
   ): Promise<Result> {
     const before = this.#last.get(key);
     const turn: Turn<Latest> = { leave: undefined };
@@ -41,8 +40,8 @@ export class Turns<Latest> {
             before.leave = resolve;
           }).then(work);
     return working.then(
-      ({ result, latest }) => {
-        end(latest);
+      (result) => {
+        end(leaves(result));
         return result;
       },
       (error: unknown) => {

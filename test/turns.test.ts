@@ -7,15 +7,19 @@ import { Turns } from "../src/turns.ts";
 function held<T>(log: string[], name: string) {
   let finish!: (latest?: T) => void;
   let fail!: (error: Error) => void;
-  const ended = new Promise<{ result: string; latest: { at: T } | undefined }>((resolve, reject) => {
-    finish = (latest) => resolve({ result: name, latest: latest === undefined ? undefined : { at: latest } });
+  let left: { at: T } | undefined;
+  const ended = new Promise<string>((resolve, reject) => {
+    finish = (latest) => {
+      left = latest === undefined ? undefined : { at: latest };
+      resolve(name);
+    };
     fail = reject;
   });
   const work = (latest: { readonly at: T } | undefined) => {
     log.push(latest === undefined ? name : `${name} after ${String(latest.at)}`);
     return ended;
   };
-  return { work, finish, fail };
+  return { work, leaves: () => left, finish, fail };
 }
 
 const endless = (): Limit => new Limit(Infinity, true, () => undefined);
@@ -27,9 +31,9 @@ test("the first turn begins at once, the next when it has settled, with what it 
   const log: string[] = [];
   const [a, b, c] = [held<string>(log, "a"), held<string>(log, "b"), held<string>(log, "c")];
   const runs = [
-    turns.run("key", endless(), a.work),
-    turns.run("key", endless(), b.work),
-    turns.run("key", endless(), c.work),
+    turns.run("key", endless(), a.work, a.leaves),
+    turns.run("key", endless(), b.work, b.leaves),
+    turns.run("key", endless(), c.work, c.leaves),
   ];
   expect(log).toStrictEqual(["a"]);
   await flush();
@@ -48,8 +52,8 @@ test("a turn that fails tells its own caller only, and the next one begins knowi
   const turns = new Turns<string>();
   const log: string[] = [];
   const [a, b] = [held<string>(log, "a"), held<string>(log, "b")];
-  const first = turns.run("key", endless(), a.work);
-  const second = turns.run("key", endless(), b.work);
+  const first = turns.run("key", endless(), a.work, a.leaves);
+  const second = turns.run("key", endless(), b.work, b.leaves);
   a.fail(new Error("fault"));
   await expect(first).rejects.toThrow("fault");
   await flush();
@@ -62,8 +66,8 @@ test("keys do not wait for one another", async () => {
   const turns = new Turns<string>();
   const log: string[] = [];
   const [a, b] = [held<string>(log, "a"), held<string>(log, "b")];
-  const slow = turns.run("one", endless(), a.work);
-  const quick = turns.run("another", endless(), b.work);
+  const slow = turns.run("one", endless(), a.work, a.leaves);
+  const quick = turns.run("another", endless(), b.work, b.leaves);
   expect(log).toStrictEqual(["a", "b"]);
   b.finish();
   expect(await quick).toBe("b");
@@ -76,10 +80,10 @@ test("what a turn left is forgotten when nobody waited for it", async () => {
   const log: string[] = [];
   const [a, b] = [held<string>(log, "a"), held<string>(log, "b")];
   a.finish("A");
-  await turns.run("key", endless(), a.work);
+  await turns.run("key", endless(), a.work, a.leaves);
   await flush();
   b.finish("B");
-  await turns.run("key", endless(), b.work);
+  await turns.run("key", endless(), b.work, b.leaves);
   expect(log).toStrictEqual(["a", "b"]);
 });
 
@@ -102,14 +106,14 @@ test("a turn whose limit is reached keeps nobody waiting, though its work never 
   const log: string[] = [];
   const [a, b, c] = [held<string>(log, "a"), held<string>(log, "b"), held<string>(log, "c")];
   const limit = endless();
-  void turns.run("key", limit, a.work);
-  const waiting = turns.run("key", endless(), b.work);
+  void turns.run("key", limit, a.work, a.leaves);
+  const waiting = turns.run("key", endless(), b.work, b.leaves);
   limit.reach();
   await flush();
   expect(log).toStrictEqual(["a", "b"]);
   b.finish();
   await waiting;
   c.finish();
-  await turns.run("key", endless(), c.work);
+  await turns.run("key", endless(), c.work, c.leaves);
   expect(log).toStrictEqual(["a", "b", "c"]);
 });
