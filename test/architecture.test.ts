@@ -92,6 +92,7 @@ const runtimeModules: Record<string, readonly string[]> = {
   "src/stores/redis.ts": ["node:buffer", "node:crypto"],
   "src/stores/redis-client.ts": ["node:buffer"],
   "src/stores/sql.ts": ["node:buffer"],
+  "src/stores/sql-dialect.ts": ["node:buffer"],
 };
 
 describe("imports", () => {
@@ -155,9 +156,11 @@ describe("the package", () => {
   /** What several adapters or stores share has no entry of its own. */
   const privateFiles = [
     ...["src/adapters/head.ts", "src/adapters/hold.ts", "src/adapters/serve.ts", "src/adapters/respond.ts"],
+    "src/adapters/veil.ts",
     "src/adapters/h3-module.d.ts",
     "src/adapters/next-headers.d.ts",
     ...["src/stores/redis-client.ts", "src/stores/redis-push.ts", "src/stores/postgres-push.ts", "src/stores/sql.ts"],
+    ...["src/stores/sql-dialect.ts", "src/stores/sql-migration.ts", "src/stores/abort.ts"],
   ];
 
   test("has a source for each entry, and an entry for each adapter, store and codec", () => {

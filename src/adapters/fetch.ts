@@ -29,9 +29,7 @@ export function loadAndSave<Data extends object, Rest extends unknown[]>(
     if (skip?.(request) === true) return handler(request, ...rest);
     return respond(manager, {
       incoming: incomingRequest(request),
-      get signal() {
-        return request.signal;
-      },
+      signal: () => request.signal,
       handle: () => handler(request, ...rest),
       fail: (error) => onError(error, request),
     });

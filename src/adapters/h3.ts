@@ -62,12 +62,8 @@ export function loadAndSave<Data extends object, Event extends H3Event>(
       });
     return respond(manager, {
       incoming: { ...incomingRequest(request, event), isSecure: () => event.url.protocol === "https:" },
-      get signal() {
-        return request.signal;
-      },
-      get isFresh() {
-        return isFresh;
-      },
+      signal: () => request.signal,
+      isFresh: () => isFresh,
       async handle() {
         offerSession(event.context, property, () => manager.of(event));
         const value = new Promise((resolve) => resolve(next()));

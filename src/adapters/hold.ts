@@ -13,13 +13,14 @@ import {
   coded,
   foldHead,
   headersSent,
-  isHttp2,
   NodeHeaders,
   restoreHead,
   restoreStatus,
   statusOf,
   type Head,
 } from "./head.ts";
+import { guardHead, slot, unveil, veil, veilEnd, veilHead } from "./veil.ts";
+import type { HeadMethod, HeadMethods, Progress, Veiling } from "./veil.ts";
 
 /** Where a framework's errors go. */
 export type Fail = (error: unknown) => void;
@@ -29,8 +30,6 @@ type Method = (...args: unknown[]) => unknown;
 type Senders = Record<"writeHead" | "write" | "end" | "flushHeaders", Method>;
 type Sender = keyof Senders;
 
-/** Under which a response carries its hold; one for all managers. */
-const slot: unique symbol = Symbol("scs-session hold");
 type HeldResponse = ServerResponse & { [slot]?: Hold | undefined };
 
 /** Has a response wait for the session of an exchange. `entry` is its head as it was before the handler ran. */
@@ -42,20 +41,20 @@ export function hold(response: HeldResponse, entry: Head, exchange: Exchange, fa
 /** Set while the error path runs: what it sends is the error response; what the handler goes on to send is swallowed. */
 const answering = new AsyncLocalStorage<Hold>();
 
-class Hold {
+class Hold implements Veiling {
   readonly #response: ServerResponse;
   readonly #entry: Head;
   readonly #sessions: { readonly exchange: Exchange; readonly fail: Fail }[] = [];
   /** The senders as they were. */
   readonly #originals: Senders;
   /** The other methods that were replaced, as they were. */
-  #headMethods: Partial<Record<HeadMethod, Method | undefined>> = {};
+  #headMethods: HeadMethods | undefined;
   #state: "waiting" | "held" | "open" | "failed";
   #queue: { readonly name: Sender; readonly args: unknown[] }[] = [];
   /** How far the middleware that came later has been asked about an implicit head. */
   #asked: "no" | "asking" | "yes" = "no";
   /** What the response is to look like as long as it is held. */
-  #veil: Partial<Record<Veiled, boolean>> = {};
+  #look: Partial<Record<Progress, boolean>> = {};
   #handlerEnded = false;
   #answered = false;
 
@@ -89,12 +88,12 @@ class Hold {
 
     this.#queue.push({ name, args });
     if (name === "end") {
-      this.#veil.writableEnded = this.#veil.finished = true;
-      this.#veil.writableFinished = false;
-      setFinished(this.#response, true);
+      Object.assign(this.#look, { writableEnded: true, finished: true, writableFinished: false });
+      veilEnd(this.#response);
     }
     if (name !== "write") return this.#response;
-    this.#veil.writableNeedDrain = true;
+    this.#look.writableNeedDrain = true;
+    veil(this.#response, "writableNeedDrain");
     return false;
   }
 
@@ -136,15 +135,15 @@ class Hold {
       return true;
     }
     this.#state = "held";
-    this.#veil.headersSent = true;
-    this.#cover();
+    this.#look.headersSent = true;
+    if (!veilHead(this.#response)) this.#guardHead();
     const status = statusOf(this.#response);
     let waiting = unsettled.length;
     let failure: { readonly error: unknown; readonly fail: Fail } | undefined;
     const settled = (): void => {
       if (--waiting > 0) return;
-      if (this.#veil.finished === true) setFinished(this.#response, false);
-      this.#veil = {};
+      unveil(this.#response);
+      this.#look = {};
       if (failure !== undefined) {
         this.#fail(failure.error, failure.fail);
       } else {
@@ -196,6 +195,7 @@ class Hold {
   #fail(error: unknown, fail: Fail): void {
     this.#state = "failed";
     this.#handlerEnded = this.#queue.some(({ name }) => name === "end");
+    this.#guardHead();
     // What was mounted later is busy with the response that is not sent: compression would take no other.
     putSenders(this.#response as unknown as Senders);
     answering.run(this, () => {
@@ -255,8 +255,8 @@ class Hold {
   }
 
   /** What a property of the response is: as it is to look, or as it really is. */
-  look(name: Veiled): unknown {
-    return this.#veil[name] ?? Reflect.get(Object.getPrototypeOf(this.#response) as object, name, this.#response);
+  look(name: Progress): unknown {
+    return this.#look[name] ?? Reflect.get(Object.getPrototypeOf(this.#response) as object, name, this.#response);
   }
 
   /** A method that changes the head was called. */
@@ -267,27 +267,16 @@ class Hold {
     // An error of the handler may lead to a second error response, of code that does not expect to fail. After a failure
     // its head is not the one that is sent.
     if (this.#state === "failed" && name !== "_implicitHeader" && !this.#isErrorPath()) return this.#response;
-    return this.#headMethods[name]?.apply(this.#response, args);
+    return this.#headMethods?.[name]?.apply(this.#response, args);
   }
 
-  /** From now on the response looks as if it were on its way, and its head cannot be changed. */
-  #cover(): void {
-    const methods = this.#response as unknown as HeadMethods;
-    const { setHeader, setHeaders, appendHeader, removeHeader, _implicitHeader } = methods;
-    this.#headMethods = { setHeader, setHeaders, appendHeader, removeHeader, _implicitHeader };
-    methods.setHeader = headMethods.setHeader;
-    if (setHeaders !== undefined) methods.setHeaders = headMethods.setHeaders; // not in HTTP/2
-    methods.appendHeader = headMethods.appendHeader;
-    methods.removeHeader = headMethods.removeHeader;
-    if (_implicitHeader !== undefined) methods._implicitHeader = headMethods._implicitHeader; // not in HTTP/2
-    for (const name of progress) {
-      if (name !== "finished" || isHttp2(this.#response)) Object.defineProperty(this.#response, name, veils[name]);
-    }
+  /** From now on changes of the head come here. */
+  #guardHead(): void {
+    this.#headMethods ??= guardHead(this.#response);
   }
 }
 
-// What stands in for the methods and properties of a response is the same for every one, and never taken away: with closures
-// of its own each would have another shape, and all code that touches responses would be slow.
+// One for all responses, as in veil.ts.
 
 const sender = (name: Sender): Method =>
   function (this: HeldResponse, ...args) {
@@ -305,49 +294,6 @@ function putSenders(methods: Senders): void {
   methods.write = senders.write;
   methods.end = senders.end;
   methods.flushHeaders = senders.flushHeaders;
-}
-
-/** The methods that change the head. */
-type HeadMethods = Record<
-  "setHeader" | "setHeaders" | "appendHeader" | "removeHeader" | "_implicitHeader",
-  Method | undefined
->;
-type HeadMethod = keyof HeadMethods;
-
-const headMethod = (name: HeadMethod): Method =>
-  function (this: HeldResponse, ...args) {
-    return this[slot]?.changeHead(name, args);
-  };
-const headMethods: HeadMethods = {
-  setHeader: headMethod("setHeader"),
-  setHeaders: headMethod("setHeaders"),
-  appendHeader: headMethod("appendHeader"),
-  removeHeader: headMethod("removeHeader"),
-  _implicitHeader: headMethod("_implicitHeader"),
-};
-
-/** The properties that tell how far a response is. */
-const progress = ["headersSent", "writableEnded", "finished", "writableFinished", "writableNeedDrain"] as const;
-type Veiled = (typeof progress)[number];
-
-const veil = (name: Veiled): PropertyDescriptor => ({
-  configurable: true,
-  get(this: HeldResponse): unknown {
-    return this[slot]?.look(name);
-  },
-});
-const veils: Record<Veiled, PropertyDescriptor> = {
-  headersSent: veil("headersSent"),
-  writableEnded: veil("writableEnded"),
-  finished: veil("finished"),
-  writableFinished: veil("writableFinished"),
-  writableNeedDrain: veil("writableNeedDrain"),
-};
-
-/** HTTP/1 has `finished` as a plain property, on which `writableEnded` depends too. */
-function setFinished(response: ServerResponse, finished: boolean): void {
-  // eslint-disable-next-line @typescript-eslint/no-deprecated -- much middleware reads it
-  if (!isHttp2(response)) response.finished = finished;
 }
 
 function checkChunk(name: "write" | "end", chunk: unknown): void {

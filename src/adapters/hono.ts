@@ -38,9 +38,7 @@ export function loadAndSave<Data extends object, Property extends string = "sess
     const entry = entryOf(c);
     const response = await respond(manager, {
       incoming: incomingRequest(request, c),
-      get signal() {
-        return request.signal;
-      },
+      signal: () => request.signal,
       async handle() {
         c.set(property, manager.of(c));
         await next();

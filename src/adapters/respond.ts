@@ -8,12 +8,12 @@ import type { AnyManager } from "./serve.ts";
 /** One request, as its adapter sees it. */
 export interface Answering {
   readonly incoming: IncomingRequest;
-  /** Tells that the client has gone. Looked at by those who need it only: some servers make it on demand. */
-  readonly signal: AbortSignal;
+  /** Tells that the client has gone. Asked for by those who need it only: some servers make it on demand. */
+  signal(): AbortSignal;
   /** Runs the handler. */
   handle(): Response | Promise<Response>;
   /** Whether the adapter has made that response itself: nobody else has it then, and it need not be copied. */
-  readonly isFresh?: boolean;
+  isFresh?(): boolean;
   /**
    * The response to a session that cannot be loaded or stored. May throw, to leave it to the framework; `addHeaders` is for
    * those who do, and adds what the sessions of other managers, which are stored, have to say in that response.
@@ -35,7 +35,7 @@ export async function respond(manager: AnyManager, answering: Answering): Promis
   exchange.driver = {
     isOver: () => isOver,
     onDestroy() {
-      const { signal } = answering;
+      const signal = answering.signal();
       const close = (): void => void exchange.close().catch(() => undefined);
       if (signal.aborted) queueMicrotask(close);
       else signal.addEventListener("abort", close, { once: true });
@@ -66,7 +66,7 @@ export async function respond(manager: AnyManager, answering: Answering): Promis
     return withHeaders(await answering.fail(error, addHeaders), speaking);
   }
   stored.push(exchange);
-  if (answering.isFresh !== true) return withHeaders(response, [exchange]);
+  if (answering.isFresh?.() !== true) return withHeaders(response, [exchange]);
   exchange.writeHeaders(response.headers);
   return response;
 }

@@ -66,8 +66,32 @@ export function serve<T>(
 }
 
 /** Puts the session where templates and old code look for it. */
-export function offerSession(holder: object, property: string, get: () => unknown): void {
-  Object.defineProperty(holder, property, { get, set: refuseSession, configurable: true });
+export function offerSession(holder: object, property: string, find: () => unknown): void {
+  let offer = offers.get(property);
+  if (offer === undefined) offers.set(property, (offer = offerAs(property)));
+  (holder as Offering)[offer.slot] = find;
+  Object.defineProperty(holder, property, offer.descriptor);
+}
+
+/**
+ * By name. The getter of a name is one for all holders, which find their session in a slot: with a getter of its own each
+ * would have another shape, and all code that touches it would be slow.
+ */
+const offers = new Map<string, Offer>();
+
+interface Offer {
+  readonly slot: symbol;
+  readonly descriptor: PropertyDescriptor;
+}
+
+type Offering = Record<symbol, (() => unknown) | undefined>;
+
+function offerAs(property: string): Offer {
+  const slot = Symbol(`scs-session ${property}`);
+  const get = function (this: Offering): unknown {
+    return this[slot]?.();
+  };
+  return { slot, descriptor: { get, set: refuseSession, configurable: true } };
 }
 
 /** What old code does to end a session: `req.session = null`. */

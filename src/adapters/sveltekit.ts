@@ -60,9 +60,7 @@ export function loadAndSave<Data extends object, Event extends RequestEvent = Re
         isSecure: () => event.url.protocol === "https:",
         isInner: event.isSubRequest,
       },
-      get signal() {
-        return event.request.signal;
-      },
+      signal: () => event.request.signal,
       async handle() {
         offerSession(event.locals, property, () => manager.of(event));
         try {
