@@ -82,9 +82,12 @@ export class Limit implements CallOptions {
     this.#listeners = [onReached];
   }
 
-  /** Calls `listener` when the limit is reached. */
-  onReached(listener: () => void): void {
+  onAbort(listener: () => void): void {
     this.#listeners.push(listener);
+  }
+
+  get aborted(): boolean {
+    return this.#reached;
   }
 
   /** Made when a store asks for it: most never do. */

@@ -22,6 +22,10 @@ export interface SessionToStore extends StoredSession {
 export interface CallOptions {
   /** Aborted when nobody waits for the answer any more. What a store does then, it documents. */
   readonly signal: AbortSignal;
+  /** `signal.aborted` without the signal, which a manager makes when it is asked for: that costs as much as a short call. */
+  readonly aborted?: boolean;
+  /** `signal.addEventListener("abort", listener)`, likewise. */
+  onAbort?(listener: () => void): void;
   /**
    * False when the caller of `find` has no use for the expiry: a store that would have to ask for it may answer a later one.
    *

@@ -32,7 +32,7 @@ export class Turns<Latest> {
       if (this.#last.get(key) === turn) this.#last.delete(key);
       turn.leave?.(latest);
     };
-    limit.onReached(end);
+    limit.onAbort(end);
     const working =
       before === undefined
         ? work(undefined)

@@ -161,7 +161,7 @@ describe("on the wire", () => {
     onTestFinished(() => pool.end());
     const store = new PostgresStore(pool, { table: "counts" });
     await store.migrate();
-    await expectWire(counter, { store }, { "/": [1, 510], "/read": [1, 510], "/write": [2, 950], "/renew": [3, 1270] });
+    await expectWire(counter, { store }, { "/": [1, 470], "/read": [1, 470], "/write": [2, 900], "/renew": [3, 1270] });
   });
 
   test("of a response are the cookie and two headers more when the session changed, and one when it was read", async () => {

@@ -48,8 +48,8 @@ describe("a limit", () => {
     const { limits } = setUp(clock);
     const calls: string[] = [];
     const run = limits.run((limit) => {
-      limit.onReached(() => calls.push("first"));
-      limit.onReached(() => calls.push("second"));
+      limit.onAbort(() => calls.push("first"));
+      limit.onAbort(() => calls.push("second"));
       return new Promise(() => undefined);
     });
     clock.advance("5s");

@@ -1,18 +1,8 @@
 /** Sessions in MySQL and MariaDB. */
 
 import type { SessionError } from "../errors.ts";
-import {
-  codeOf,
-  isText,
-  pageSize,
-  quoted,
-  SqlStore,
-  unknownClient,
-  type Dialect,
-  type SqlClient,
-  type SqlResult,
-  type SqlStoreOptions,
-} from "./sql.ts";
+import { codeOf, isText, pageSize, quoted, type Dialect, type SqlClient, type SqlResult } from "./sql-dialect.ts";
+import { SqlStore, unknownClient, type SqlStoreOptions } from "./sql.ts";
 
 /** Longer ones are cut off by a server that is not in strict mode. */
 const maxSubjectBytes = 255;
@@ -70,7 +60,8 @@ function recognise(client: unknown): SqlClient {
     const asObjects = (sql: string): object => ({ sql, rowsAsArray: false, nestTables: false });
     return {
       isSingle: mysql.getConnection === undefined,
-      query: async (text, given) => toResult(await mysql.execute(asObjects(text) as never, [...given] as never)),
+      query: (text, given) =>
+        Promise.resolve(mysql.execute(asObjects(text) as never, [...given] as never)).then(toResult),
     };
   }
   if (typeof query === "function") return client as SqlClient;
@@ -88,7 +79,7 @@ function toResult(answer: unknown): SqlResult {
 
 function dialect(tableName: string): Dialect {
   const { table, name, schema } = quoted(tableName, "`");
-  const columns = "token, data, DATE_FORMAT(expiry, '%Y-%m-%dT%H:%i:%s.%f') AS expiry";
+  const columns = "data, DATE_FORMAT(expiry, '%Y-%m-%dT%H:%i:%s.%f') AS expiry";
   // Which rows a driver counts as affected depends on its settings: what LAST_INSERT_ID is given comes with every answer.
   const update = `UPDATE ${table} SET data = ?, expiry = ?, subject = ?
     WHERE token = ? AND IF(data = ?, LAST_INSERT_ID(1), LAST_INSERT_ID(2)) = 1`;
@@ -138,8 +129,8 @@ function dialect(tableName: string): Dialect {
     ON DUPLICATE KEY UPDATE data = VALUES(data), expiry = VALUES(expiry), subject = VALUES(subject)`,
     delete: `DELETE FROM ${table} WHERE token = ?`,
     touch: `UPDATE ${table} SET expiry = IF(LAST_INSERT_ID(LENGTH(token) > 0) = 1, ?, expiry) WHERE token = ?`,
-    page: `SELECT ${columns} FROM ${table} WHERE token > ? ORDER BY token LIMIT ${pageSize}`,
-    pageBySubject: `SELECT ${columns} FROM ${table} WHERE subject = ? AND token > ? ORDER BY token LIMIT ${pageSize}`,
+    page: `SELECT token, ${columns} FROM ${table} WHERE token > ? ORDER BY token LIMIT ${pageSize}`,
+    pageBySubject: `SELECT token, ${columns} FROM ${table} WHERE subject = ? AND token > ? ORDER BY token LIMIT ${pageSize}`,
     // Looks without locks, and deletes by primary key, in its order: locks at the end of the expired part of an index are in
     // the way of writers, and of one another. The condition is hidden from the optimiser, which might use that index.
     async deleteExpired(run, limit) {

@@ -3,18 +3,8 @@
 import { SessionError } from "../errors.ts";
 import type { Store } from "../store.ts";
 import { listenBy } from "./postgres-push.ts";
-import {
-  codeOf,
-  isText,
-  pageSize,
-  quoted,
-  SqlStore,
-  unknownClient,
-  type Dialect,
-  type SqlClient,
-  type SqlResult,
-  type SqlStoreOptions,
-} from "./sql.ts";
+import { codeOf, isText, pageSize, quoted, type Dialect, type SqlClient, type SqlResult } from "./sql-dialect.ts";
+import { SqlStore, unknownClient, type SqlStoreOptions } from "./sql.ts";
 
 /** A row of a B-tree index has to fit into a third of a page: that of the subjects, with the token beside it. */
 const maxSubjectBytes = 2_500;
@@ -104,10 +94,10 @@ function recognise(client: unknown, prepare: boolean): SqlClient {
       return name;
     };
     return {
-      async query(text, values) {
+      query(text, values) {
         const isPrepared = prepare && values.length > 0;
-        const { rows } = await pg.query({ text, values: [...values], ...(isPrepared ? { name: nameOf(text) } : {}) });
-        return toResult(rows);
+        const statement = { text, values: [...values], ...(isPrepared ? { name: nameOf(text) } : {}) };
+        return Promise.resolve(pg.query(statement)).then(({ rows }) => toResult(rows));
       },
     };
   }
@@ -142,8 +132,8 @@ function hash(text: string): string {
 /** `channel`: where the end of a session is announced. */
 function dialect(tableName: string, channel?: string): Dialect {
   const { table, name } = quoted(tableName, '"');
-  // As a number of milliseconds: what drivers make of dates depends on their settings.
-  const columns = "token, data, round(extract(epoch FROM expiry)::numeric * 1000)::float8 AS expiry";
+  // As a number of seconds: what drivers make of dates depends on their settings.
+  const columns = "data, extract(epoch FROM expiry)::float8 AS expiry";
   const date = (parameter: string): string => `to_timestamp(${parameter}::float8 / 1000)`;
   // A session that is changed meanwhile is judged as it was when the statement began, or as a conflict: both are true answers.
   const answer = `SELECT CASE WHEN EXISTS (SELECT FROM done) THEN 'replaced'
@@ -178,8 +168,8 @@ function dialect(tableName: string, channel?: string): Dialect {
     ON CONFLICT (token) DO UPDATE SET data = EXCLUDED.data, expiry = EXCLUDED.expiry, subject = EXCLUDED.subject`,
     delete: `DELETE FROM ${table} WHERE token = $1${channel === undefined ? "" : ` RETURNING ${told}`}`,
     touch: `UPDATE ${table} SET expiry = ${date("$1")} WHERE token = $2 RETURNING 1`,
-    page: `SELECT ${columns} FROM ${table} WHERE token > $1 ORDER BY token LIMIT ${pageSize}`,
-    pageBySubject: `SELECT ${columns} FROM ${table} WHERE subject = $1 AND token > $2 ORDER BY token LIMIT ${pageSize}`,
+    page: `SELECT token, ${columns} FROM ${table} WHERE token > $1 ORDER BY token LIMIT ${pageSize}`,
+    pageBySubject: `SELECT token, ${columns} FROM ${table} WHERE subject = $1 AND token > $2 ORDER BY token LIMIT ${pageSize}`,
     // What another process is sweeping, or writing, is left to it.
     async deleteExpired(run, limit) {
       const expired = `SELECT token FROM ${table} WHERE expiry <= now() ORDER BY expiry LIMIT ${limit} FOR UPDATE SKIP LOCKED`;
@@ -189,7 +179,7 @@ function dialect(tableName: string, channel?: string): Dialect {
     holdsToken: (token) => token !== "" && isText(token, maxTokenBytes),
     holdsSubject: (subject) => isText(subject, maxSubjectBytes),
     fromDate: (value) => value.getTime(),
-    toDate: (value) => new Date(Number(value)),
+    toDate: (value) => new Date(Math.round(Number(value) * 1000)),
     async replace(run, token, expected, next) {
       const { rows } =
         next === undefined

@@ -3,6 +3,7 @@
 import { Buffer } from "node:buffer";
 import { SessionError, storeError } from "../errors.ts";
 import type { CallOptions } from "../store.ts";
+import { checkAborted } from "./abort.ts";
 
 /** A client or a pool of `redis` (node-redis), 5 or newer. */
 export interface NodeRedisClient {
@@ -51,8 +52,13 @@ export type Send = (command: readonly (string | Buffer)[], options?: Partial<Cal
 export interface Commands {
   /** Whether keys may be on several servers, so that no script can touch two of them. */
   readonly isCluster: boolean;
-  /** Sends a command to the server of a key. */
-  send(key: string, command: Parameters<Send>[0], options?: Partial<CallOptions>): Promise<unknown>;
+  /** Sends a command to the server of a key; `unknown` instead where it names a script that the server does not know. */
+  send(
+    key: string,
+    command: Parameters<Send>[0],
+    options?: Partial<CallOptions>,
+    unknown?: Parameters<Send>[0],
+  ): Promise<unknown>;
   /** A sender for each server that keeps keys of its own; rejects when one is missing. */
   masters(): Promise<Send[]>;
 }
@@ -62,7 +68,13 @@ export function recognise(given: unknown): Commands {
   const client = clientOf(given);
   return {
     isCluster: client.isCluster,
-    send: (key, command, options) => guarded(command, options, () => client.send(key, command, options)),
+    send: (key, command, options, unknown) =>
+      guarded(
+        command,
+        options,
+        () => client.send(key, command, options),
+        unknown && (() => client.send(key, unknown, options)),
+      ),
     async masters() {
       // A client that is still connecting waits here, one that is closed rejects.
       if (client.isCluster) await guarded(["GET"], undefined, () => client.send("", ["GET", ""]));
@@ -74,7 +86,7 @@ export function recognise(given: unknown): Commands {
 }
 
 /** Whether an error is this answer of Redis. Clients spell them as they please. */
-export function isAnswer(error: unknown, answer: "NOSCRIPT" | "CROSSSLOT"): boolean {
+export function isAnswer(error: unknown, answer: "CROSSSLOT"): boolean {
   return error instanceof SessionError && error.message.endsWith(`(${answer}).`);
 }
 
@@ -84,18 +96,24 @@ const guardedSend =
     guarded(command, options, () => send(command, options));
 
 /** Sends nothing that nobody waits for, and keeps of an error what tells neither tokens nor data. */
-async function guarded<T>(
-  [name]: Parameters<Send>[0],
+function guarded<T>(
+  command: Parameters<Send>[0],
   options: Partial<CallOptions> | undefined,
   send: () => Promise<T>,
+  ifUnknown?: () => Promise<T>,
 ): Promise<T> {
-  try {
-    options?.signal?.throwIfAborted();
-    return await send();
-  } catch (error) {
+  const fail = (error: unknown): Promise<T> => {
     const text = error instanceof Error ? error.message : "";
-    const [answer = ""] = /noscript|crossslot/i.exec(text) ?? /^[A-Z]{3,20}(?= )/.exec(text) ?? [];
-    throw storeError(`run ${String(name)} on Redis${answer && ` (${answer.toUpperCase()})`}`, error);
+    if (ifUnknown !== undefined && /noscript/i.test(text)) return guarded(command, options, ifUnknown);
+    const [answer = ""] = /crossslot/i.exec(text) ?? /^[A-Z]{3,20}(?= )/.exec(text) ?? [];
+    const asked = `run ${String(command[0])} on Redis${answer && ` (${answer.toUpperCase()})`}`;
+    return Promise.reject(storeError(asked, error));
+  };
+  try {
+    checkAborted(options);
+    return send().catch(fail);
+  } catch (error) {
+    return fail(error);
   }
 }
 
@@ -133,9 +151,31 @@ function onOneServer(send: Send): Commands {
   return { isCluster: false, send: (_key, command, options) => send(command, options), masters: async () => [send] };
 }
 
-/** `$`, a bulk string, is to come as a Buffer. A command whose signal is aborted leaves the queue, if it is still there. */
-function nodeRedisOptions({ signal }: Partial<CallOptions> = {}): never {
-  return { typeMapping: { 36: Buffer }, ...(signal && { abortSignal: signal }) } as never;
+/** `$`, a bulk string, is to come as a Buffer. */
+const typeMapping = { 36: Buffer };
+
+/** A command that nobody waits for any more leaves the queue, if it is still there. That limit takes the place of the client's. */
+function nodeRedisOptions(options: Partial<CallOptions> = {}): never {
+  const abortSignal = options.onAbort === undefined ? options.signal : new QueueSignal(options as CallOptions);
+  return (abortSignal === undefined ? { typeMapping } : { typeMapping, abortSignal, timeout: undefined }) as never;
+}
+
+/** What node-redis uses of an AbortSignal. A real one costs more than all the rest of a command. */
+class QueueSignal {
+  readonly aborted = false;
+  #listener: (() => void) | undefined;
+
+  constructor(options: CallOptions) {
+    options.onAbort?.(() => this.#listener?.());
+  }
+
+  addEventListener(_type: "abort", listener: () => void): void {
+    this.#listener = listener;
+  }
+
+  removeEventListener(): void {
+    this.#listener = undefined;
+  }
 }
 
 function ofNodeRedis(client: NodeRedisClient): Send {

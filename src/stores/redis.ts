@@ -1,6 +1,6 @@
 /** Sessions in Redis and Valkey. */
 
-import { Buffer } from "node:buffer";
+import { Buffer, isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { SessionError } from "../errors.ts";
 import type { CallOptions, ReplaceAnswer, SessionToStore, Store, StoredSession } from "../store.ts";
@@ -186,26 +186,28 @@ export class RedisStore implements Store {
     else await this.#run(scripts.delete, [key], [this.#channel, token], options);
   }
 
-  async replace(
+  replace(
     token: string,
     expected: Uint8Array,
     next: SessionToStore | undefined,
     options?: CallOptions,
   ): Promise<ReplaceAnswer> {
-    if (!isText(token)) return "missing";
-    const key = this.#keyOf(token);
-    const record: Argument[] = [toBuffer(expected), ...(next === undefined ? [] : toArguments(next))];
+    if (!isText(token)) return Promise.resolve("missing");
+    const key = this.#prefix + token;
+    const record: Argument[] = [toArgument(expected), ...(next === undefined ? [] : toArguments(next))];
     const isTold = this.#channel !== undefined && (next === undefined || next.ended === true);
     const told = isTold ? [this.#channel, token] : [];
     const write = isTold ? scripts.end : scripts.replace;
-    const number = await this.#indexed(token, next, options, (index) =>
+    const written = this.#indexed(token, next, options, (index) =>
       index === undefined || next === undefined
         ? this.#run(write, [key], [...record, ...told], options)
         : this.#run(write, [key, index], [...record, token, deadlineOf(next), ...told], options),
     );
-    const answer = replaceAnswers[Number(number)];
-    if (answer === undefined) throw new SessionError("store-unavailable", "Redis gave no answer to replace.");
-    return answer;
+    return written.then((number) => {
+      const answer = replaceAnswers[Number(number)];
+      if (answer === undefined) throw new SessionError("store-unavailable", "Redis gave no answer to replace.");
+      return answer;
+    });
   }
 
   async touch(token: string, expiry: Date, options?: CallOptions): Promise<boolean> {
@@ -274,7 +276,6 @@ export class RedisStore implements Store {
   }
 
   #indexKeyOf(subject: string): string {
-    if (!isText(subject)) throw notText("subject");
     // With the length no other prefix and subject have the same key.
     return `subject:${String(this.#prefix.length)}:${this.#prefix}${subject}`;
   }
@@ -283,24 +284,25 @@ export class RedisStore implements Store {
    * Writes a session, and its index in the same script. Where the two may be apart, the index is written before. That they
    * are, clients of one server learn from the answer of a server that is part of a cluster; it has written nothing then.
    */
-  async #indexed(
+  #indexed(
     token: string,
     session: SessionToStore | undefined,
     options: CallOptions | undefined,
     write: (index?: string) => Promise<unknown>,
   ): Promise<unknown> {
     if (session?.subject === undefined) return write();
+    if (!isText(session.subject)) return Promise.reject(notText("subject"));
     const index = this.#indexKeyOf(session.subject);
-    if (!this.#areApart) {
-      try {
-        return await write(index);
-      } catch (error) {
-        if (!isAnswer(error, "CROSSSLOT")) throw error;
-        this.#areApart = true;
-      }
-    }
-    await this.#run(scripts.enter, [index], [token, deadlineOf(session)], options);
-    return write();
+    const writeApart = async (): Promise<unknown> => {
+      await this.#run(scripts.enter, [index], [token, deadlineOf(session)], options);
+      return write();
+    };
+    if (this.#areApart) return writeApart();
+    return write(index).catch((error: unknown) => {
+      if (!isAnswer(error, "CROSSSLOT")) throw error;
+      this.#areApart = true;
+      return writeApart();
+    });
   }
 
   #run(
@@ -311,10 +313,7 @@ export class RedisStore implements Store {
   ): Promise<unknown> {
     const [first = ""] = keys;
     const rest = [String(keys.length), ...keys, ...parameters];
-    return this.#commands.send(first, ["EVALSHA", hash, ...rest], options).catch((error: unknown) => {
-      if (!isAnswer(error, "NOSCRIPT")) throw error;
-      return this.#commands.send(first, ["EVAL", text, ...rest], options);
-    });
+    return this.#commands.send(first, ["EVALSHA", hash, ...rest], options, ["EVAL", text, ...rest]);
   }
 }
 
@@ -336,16 +335,18 @@ function toStored(data: unknown, expiry: number): StoredSession | undefined {
   throw new SessionError("store-unavailable", "The client of Redis answers text; RedisStore needs bytes.");
 }
 
-function toArguments({ data, expiry }: SessionToStore): [data: Buffer, expiry: string] {
-  return [toBuffer(data), String(Math.max(1, expiry.getTime()))];
+function toArguments({ data, expiry }: SessionToStore): [data: Argument, expiry: string] {
+  return [toArgument(data), String(Math.max(1, expiry.getTime()))];
 }
 
 function deadlineOf({ expiry, deadline = expiry }: SessionToStore): string {
   return String(Math.max(1, deadline.getTime(), expiry.getTime()));
 }
 
-function toBuffer(data: Uint8Array): Buffer {
-  return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+/** As text where it is some: clients write each Buffer by itself, which takes longer than to make text of it. */
+function toArgument(data: Uint8Array): Argument {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  return isUtf8(bytes) ? bytes.toString() : bytes;
 }
 
 /** Half a surrogate pair is none for UTF-8: two of them would be one key. */

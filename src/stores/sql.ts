@@ -3,6 +3,9 @@
 import { Buffer } from "node:buffer";
 import { clean, SessionError, storeError } from "../errors.ts";
 import type { CallOptions, ReplaceAnswer, SessionToStore, Store, StoredSession } from "../store.ts";
+import { checkAborted } from "./abort.ts";
+import { pageSize, type Dialect, type Run, type SqlClient, type SqlResult, type SqlSession } from "./sql-dialect.ts";
+import { migrate } from "./sql-migration.ts";
 
 /** The options of every SQL store. */
 export interface SqlStoreOptions {
@@ -14,77 +17,14 @@ export interface SqlStoreOptions {
   readonly table?: string;
 }
 
-/** What a statement answered. */
-export interface SqlResult {
-  readonly rows: readonly Readonly<Record<string, unknown>>[];
-  /** How many rows it changed or deleted. PostgreSQL tells by rows instead. */
-  readonly affected: number;
-  /** MySQL only: what the statement gave to `LAST_INSERT_ID(…)`. */
-  readonly insertId?: number;
-}
-
-/**
- * The smallest client: every SQL store takes it, for drivers that it does not know. Parameters are strings, numbers, null
- * and bytes. Errors have the database's own code in `code`: an SQLSTATE of PostgreSQL, a name of MySQL.
- */
-export interface SqlClient {
-  /** True if a retry could leave a transaction of the application: one connection, of a database that ends transactions. */
-  readonly isSingle?: boolean;
-  query(text: string, parameters: readonly unknown[], options?: Partial<CallOptions>): Promise<SqlResult>;
-}
-
-/** How one database speaks. Statements are given with the quoted name of the table in them. */
-export interface Dialect {
-  /** The statements that make the table; each may run again. */
-  readonly create: readonly string[];
-  /** Answers what the table has, in rows with one column `part`; no rows if it does not exist. Locks nothing. */
-  readonly inspect: string;
-  /** What each part looks like, and the statement that adds it to a table that lacks it, such as that of SCS. */
-  readonly upgrades: readonly (readonly [part: RegExp, statement: string])[];
-  /** Why a table with these parts cannot be upgraded over this client. */
-  readonly objection?: (parts: readonly string[]) => string | undefined;
-  readonly find: string;
-  readonly commit: string;
-  readonly delete: string;
-  readonly touch: string;
-  /** Parameters: the token after which the page begins. */
-  readonly page: string;
-  /** Parameters: the subject, and the token after which the page begins. */
-  readonly pageBySubject: string;
-  deleteExpired(run: Run, limit: number): Promise<number>;
-  /** Whether a touch found its session. */
-  touchedBy(result: SqlResult): boolean;
-  /** Whether the columns can hold a token, and a subject, as they are, and compare them byte by byte. */
-  holdsToken(token: string): boolean;
-  holdsSubject(subject: string): boolean;
-  /** A date as a parameter, and back from the column `expiry` of the statements above. */
-  fromDate(date: Date): string | number;
-  toDate(value: unknown): Date;
-  replace(run: Run, token: string, expected: Uint8Array, next: SqlSession | undefined): Promise<ReplaceAnswer>;
-  /** Whether the statement was in the way of another one, and may be tried again. */
-  isTransient(error: unknown): boolean;
-  /** Whether table or column do not exist. */
-  isMissing(error: unknown): boolean;
-  /** Whether the migration of another process has got there first, or the table was locked for too long. */
-  isObstructed(error: unknown): boolean;
-}
-
-/** A session as parameters of a statement. */
-export interface SqlSession {
-  readonly data: Uint8Array;
-  readonly expiry: string | number;
-  readonly subject: string | null;
-  readonly ended: boolean;
-}
-
-/** Runs a statement of a dialect. */
-export type Run = (text: string, parameters: readonly unknown[]) => Promise<SqlResult>;
-
-/** How many rows a page has. */
-export const pageSize = 1_000;
-
-/** How often a statement is tried that is in the way of others, and a migration. */
+/** How often a statement is tried that is in the way of others. */
 const attempts = 10;
+
+/** How often a statement was tried, and what came of the first time. */
+interface Tried {
+  readonly attempt: number;
+  readonly fault: unknown;
+}
 
 /** The earliest moment that all databases can hold: what has expired before, has expired. */
 const firstDate = -62_135_596_800_000;
@@ -104,10 +44,9 @@ export abstract class SqlStore implements Store {
     this.#refusal = refusal;
   }
 
-  async find(token: string, options?: CallOptions): Promise<StoredSession | undefined> {
-    if (!this.#dialect.holdsToken(token)) return undefined;
-    const { rows } = await this.#run(this.#dialect.find, [token], options);
-    return rows[0] && this.#toStored(rows[0]);
+  find(token: string, options?: CallOptions): Promise<StoredSession | undefined> {
+    if (!this.#dialect.holdsToken(token)) return Promise.resolve(undefined);
+    return this.#run(this.#dialect.find, [token], options).then(({ rows }) => rows[0] && this.#toStored(rows[0]));
   }
 
   async commit(token: string, session: SessionToStore, options?: CallOptions): Promise<void> {
@@ -156,38 +95,9 @@ export abstract class SqlStore implements Store {
    */
   async migrate(): Promise<void> {
     try {
-      await this.#migrate();
+      await migrate(this.#dialect, this.#table, (text, parameters) => this.#query(text, parameters));
     } catch (error) {
       throw storeError(`migrate the table ${this.#table}`, error);
-    }
-  }
-
-  async #migrate(): Promise<void> {
-    const { create, inspect, upgrades, objection } = this.#dialect;
-    let obstacle: unknown;
-    for (let attempt = 1; ; attempt++) {
-      const parts = (await this.#query(inspect, [])).rows.map(({ part }) => String(part));
-      const isLacking = (part: RegExp): boolean => !parts.some((each) => part.test(each));
-      const lacking = upgrades.filter(([part]) => isLacking(part)).map(([, statement]) => statement);
-      if (lacking.length === 0) return;
-      const refused = objection?.(parts);
-      if (refused !== undefined) throw new SessionError("store-unavailable", refused);
-      if (attempt > attempts) throw obstacle;
-      if (attempt > 1 && obstacle === undefined) {
-        const why = `still lacks what this adds, perhaps because another table's index has the name: ${lacking.join("; ")}`;
-        throw new SessionError("store-unavailable", `The table ${this.#table} ${why}`);
-      }
-      obstacle = undefined;
-      for (const statement of parts.length === 0 ? create : lacking) {
-        try {
-          await this.#query(statement, []);
-        } catch (error) {
-          if (!this.#dialect.isObstructed(error)) throw error;
-          obstacle = error;
-          await new Promise((resolve) => setTimeout(resolve, Math.random() * 2 ** attempt));
-          break;
-        }
-      }
     }
   }
 
@@ -203,37 +113,37 @@ export abstract class SqlStore implements Store {
   }
 
   /** Errors that leave the store carry no statements, arguments or data. */
-  async #run(text: string, parameters: readonly unknown[], options?: Partial<CallOptions>): Promise<SqlResult> {
-    try {
-      return await this.#query(text, parameters, options);
-    } catch (error) {
+  #run(text: string, parameters: readonly unknown[], options?: Partial<CallOptions>): Promise<SqlResult> {
+    return this.#query(text, parameters, options).catch((error: unknown) => {
       if (error instanceof SessionError) throw error;
       if (!this.#dialect.isMissing(error)) throw clean(error);
       const remedy = "call await store.migrate() before the first request";
-      throw new SessionError(
-        "store-unavailable",
-        `The table ${this.#table} does not exist or is not up to date; ${remedy}.`,
-      );
-    }
+      const fault = `The table ${this.#table} does not exist or is not up to date`;
+      throw new SessionError("store-unavailable", `${fault}; ${remedy}.`);
+    });
   }
 
-  async #query(text: string, parameters: readonly unknown[], options: Partial<CallOptions> = {}): Promise<SqlResult> {
-    // In a transaction of the application it is the first fault that tells what happened.
-    let fault: unknown;
-    for (let attempt = 1; ; attempt++) {
-      options.signal?.throwIfAborted();
-      let result: unknown;
-      try {
-        result = await this.#client.query(text, parameters, options);
-      } catch (error) {
-        fault ??= error;
-        const isFinal = attempt === attempts || this.#client.isSingle === true;
-        if (isFinal || !this.#dialect.isTransient(error)) throw fault;
-        await new Promise((resolve) => setTimeout(resolve, Math.random() * 2 ** attempt));
-        continue;
-      }
-      if (!isResult(result)) throw this.#refusal();
-      return result;
+  /** Tried again when it was in the way of another one. In a transaction of the application it is the first fault that tells what happened. */
+  #query(
+    text: string,
+    parameters: readonly unknown[],
+    options?: Partial<CallOptions>,
+    { attempt, fault }: Tried = { attempt: 1, fault: undefined },
+  ): Promise<SqlResult> {
+    const again = async (error: unknown): Promise<SqlResult> => {
+      const first = fault ?? error;
+      if (attempt === attempts || this.#client.isSingle === true || !this.#dialect.isTransient(error)) throw first;
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 2 ** attempt));
+      return this.#query(text, parameters, options, { attempt: attempt + 1, fault: first });
+    };
+    try {
+      checkAborted(options);
+      return Promise.resolve(this.#client.query(text, parameters, options)).then((result) => {
+        if (!isResult(result)) throw this.#refusal();
+        return result;
+      }, again);
+    } catch (error) {
+      return again(error);
     }
   }
 
@@ -262,28 +172,6 @@ export abstract class SqlStore implements Store {
   }
 }
 
-/** Checks the name of a table and quotes it; throws `invalid-option` for what is none, or leaves its indexes no name. */
-export function quoted(
-  table: string,
-  quote: string,
-): { readonly table: string; readonly name: string; readonly schema: string | undefined } {
-  const [, schema, name] = /^(?:([A-Za-z_]\w{0,62})\.)?([A-Za-z_]\w{0,50})$/.exec(table) ?? [];
-  if (name === undefined) {
-    const form = 'up to 51 letters, digits and underscores, after a schema and a dot if it has one: "app.sessions"';
-    throw new SessionError("invalid-option", `table "${table}" is no name of a table; it takes ${form}.`);
-  }
-  const prefix = schema === undefined ? "" : `${quote}${schema}${quote}.`;
-  return { table: `${prefix}${quote}${name}${quote}`, name, schema };
-}
-
-/**
- * Whether a text column holds it as it is, in so many bytes. NUL is no text for PostgreSQL; half a surrogate pair is none for
- * UTF-8.
- */
-export function isText(text: string, bytes?: number): boolean {
-  return !/\0|\p{Surrogate}/u.test(text) && Buffer.byteLength(text) <= (bytes ?? Infinity);
-}
-
 /** The error for a client of no known shape. */
 export function unknownClient(store: string, accepted: string): SessionError {
   const own = "{ query(text, parameters, { signal }) } that answers { rows, affected }";
@@ -294,13 +182,6 @@ export function unknownClient(store: string, accepted: string): SessionError {
 function isResult(answer: unknown): answer is SqlResult {
   const { rows, affected } = (answer ?? {}) as Partial<SqlResult>;
   return Array.isArray(rows) && Number(affected) >= 0;
-}
-
-/** The code that a driver gives its error. */
-export function codeOf(error: unknown): string {
-  const { code, errno } = (error ?? {}) as { readonly code?: unknown; readonly errno?: unknown };
-  if (typeof errno === "string" && /^[0-9A-Z]{5}$/.test(errno)) return errno; // Bun.sql's SQLSTATE; its code is always one
-  return typeof code === "string" || typeof code === "number" ? String(code) : "";
 }
 
 /** Drivers take a Buffer for bytes; a view of it costs nothing. */

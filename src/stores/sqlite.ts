@@ -1,18 +1,8 @@
 /** Sessions in SQLite. */
 
 import type { SessionError } from "../errors.ts";
-import {
-  codeOf,
-  isText,
-  pageSize,
-  quoted,
-  SqlStore,
-  unknownClient,
-  type Dialect,
-  type SqlClient,
-  type SqlResult,
-  type SqlStoreOptions,
-} from "./sql.ts";
+import { codeOf, isText, pageSize, quoted, type Dialect, type SqlClient, type SqlResult } from "./sql-dialect.ts";
+import { SqlStore, unknownClient, type SqlStoreOptions } from "./sql.ts";
 
 /** SCS keeps the expiry as a Julian day, which begins at noon. */
 const julianEpoch = 2_440_587.5;
@@ -83,7 +73,7 @@ function recognise(client: unknown): SqlClient {
 
 function dialect(tableName: string): Dialect {
   const { table, name, schema } = quoted(tableName, '"');
-  const columns = "token, data, expiry";
+  const columns = "data, expiry";
   const prefix = schema === undefined ? "" : `"${schema}".`;
   const expiryIndex = `CREATE INDEX IF NOT EXISTS ${prefix}"${name}_expiry_idx" ON "${name}" (expiry)`;
   const subjectIndex = `CREATE INDEX IF NOT EXISTS ${prefix}"${name}_subject_idx" ON "${name}" (subject, token) WHERE subject IS NOT NULL`;
@@ -108,8 +98,8 @@ function dialect(tableName: string): Dialect {
     ON CONFLICT (token) DO UPDATE SET data = excluded.data, expiry = excluded.expiry, subject = excluded.subject`,
     delete: `DELETE FROM ${table} WHERE token = ?`,
     touch: `UPDATE ${table} SET expiry = ? WHERE token = ?`,
-    page: `SELECT ${columns} FROM ${table} WHERE token > ? ORDER BY token LIMIT ${pageSize}`,
-    pageBySubject: `SELECT ${columns} FROM ${table} WHERE subject = ? AND token > ? ORDER BY token LIMIT ${pageSize}`,
+    page: `SELECT token, ${columns} FROM ${table} WHERE token > ? ORDER BY token LIMIT ${pageSize}`,
+    pageBySubject: `SELECT token, ${columns} FROM ${table} WHERE subject = ? AND token > ? ORDER BY token LIMIT ${pageSize}`,
     async deleteExpired(run, limit) {
       const expired = `SELECT rowid FROM ${table} WHERE expiry <= julianday('now') ORDER BY expiry LIMIT ${limit}`;
       return (await run(`DELETE FROM ${table} WHERE rowid IN (${expired})`, [])).affected;

@@ -1,6 +1,6 @@
 /** What tests know of each database: SCS's own table and statements there, and how it is filled, explained and shared. */
 
-import type { SqlClient } from "../../src/stores/sql.ts";
+import type { SqlClient } from "../../src/stores/sql-dialect.ts";
 import { MySqlStore } from "scs-session/mysql";
 import { PostgresStore } from "scs-session/postgres";
 import { SqliteStore } from "scs-session/sqlite";

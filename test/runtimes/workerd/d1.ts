@@ -1,6 +1,6 @@
 /** D1, Cloudflare's SQLite, as a client of `SqliteStore`. */
 
-import type { SqlClient } from "../../../src/stores/sql.ts";
+import type { SqlClient } from "../../../src/stores/sql-dialect.ts";
 
 /** As much of D1 as sessions need. */
 export interface D1Database {
