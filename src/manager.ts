@@ -1,10 +1,10 @@
 /** The session manager: what applications and adapters call. */
 
 import { Attachments, type Attachment, type AttachOptions } from "./attachment.ts";
-import { endInTurn } from "./commit.ts";
 import { storage } from "./context.ts";
 import { Core } from "./core.ts";
 import { Directory } from "./directory.ts";
+import { endInTurn } from "./ending.ts";
 import { SessionError } from "./errors.ts";
 import { publisher } from "./events.ts";
 import { Exchange, type ExchangeHost } from "./exchange.ts";

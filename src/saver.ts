@@ -1,8 +1,9 @@
 /** From what was asked of a session to the store, and to what the client is told. */
 
 import { apply, Changes } from "./changes.ts";
-import { carryOut, type Standing, type Work } from "./commit.ts";
+import { carryOut, type Standing } from "./commit.ts";
 import type { Core } from "./core.ts";
+import type { Work } from "./ending.ts";
 import { SessionError } from "./errors.ts";
 import type { Limit } from "./limit.ts";
 import { isMarker, type Found } from "./records.ts";
