@@ -106,6 +106,11 @@ export class Exchange {
     return this.#state !== undefined && (this.#state.observed || this.#state.outcome !== undefined);
   }
 
+  /** Whether what `writeHeaders` adds is for this client alone; else it only tells caches to tell requests apart. */
+  get handsOutToken(): boolean {
+    return this.#state?.outcome !== undefined;
+  }
+
   /** Adds the token and what caches must know. Call it once for each response head. */
   writeHeaders(headers: ResponseHeaders): void {
     const state = this.#state;

@@ -66,9 +66,20 @@ export async function respond(manager: AnyManager, answering: Answering): Promis
     return withHeaders(await answering.fail(error, addHeaders), speaking);
   }
   stored.push(exchange);
-  if (answering.isFresh?.() !== true) return withHeaders(response, [exchange]);
-  exchange.writeHeaders(response.headers);
-  return response;
+  const mayChange = answering.isFresh?.() === true || !exchange.handsOutToken;
+  return mayChange && changeHeaders(response, exchange) ? response : withHeaders(response, [exchange]);
+}
+
+/** Adds the headers to the response itself; false where that cannot be changed, as after a redirect or a fetch. */
+function changeHeaders(response: Response, exchange: Exchange): boolean {
+  if (isUpgrade(response)) return true;
+  try {
+    exchange.writeHeaders(response.headers);
+    return true;
+  } catch (error) {
+    if (exchange.handsOutToken) throw error; // a transport's own
+    return false;
+  }
 }
 
 /** The exchanges of a request that are stored: one for each manager. */
@@ -96,14 +107,13 @@ export function answer(error: unknown): Response {
   return new Response(`${text}\n`, { status, headers: { "cache-control": "no-store" } });
 }
 
-/** A copy with the headers of the sessions: the handler may hand out the same Response to others. */
+/** A copy with the headers of the sessions: the handler may hand out the same Response to others, who must not get the token. */
 function withHeaders(response: Response, exchanges: readonly Exchange[]): Response {
   const speaking = exchanges.filter(({ hasHeaders }) => hasHeaders);
   if (speaking.length === 0 || isUpgrade(response)) return response;
-  const headers = new Headers(response.headers);
-  for (const exchange of speaking) exchange.writeHeaders(headers);
-  const { status, statusText } = response;
-  return new Response(response.body, { status, statusText, headers });
+  const copy = new Response(response.body, response);
+  for (const exchange of speaking) exchange.writeHeaders(copy.headers);
+  return copy;
 }
 
 /** The answer to an upgrade cannot be copied: it is the runtime's own object, carries hooks (crossws), or is nothing (Bun). */

@@ -116,6 +116,22 @@ test("the same Response can be handed out to everyone", async () => {
   expect([names(one), names(two), names(shared)]).toEqual([["session"], ["session"], []]);
 });
 
+test("a response to a session that was only read is handed on itself, where its headers can be changed", async () => {
+  const { sessions } = setup();
+  const responses = [new Response("hello"), Response.redirect(url)];
+  for (const response of responses) {
+    const handle = loadAndSave(sessions, (request) => {
+      sessions.of(request).get("n");
+      return response;
+    });
+    const answer = await handle(new Request(url));
+    expect(answer === response).toBe(response.status === 200);
+    expect([answer.status, answer.headers.get("vary"), answer.headers.get("cache-control")]).toEqual([
+      ...[response.status, "Cookie", "private"],
+    ]);
+  }
+});
+
 test("a response without session is handed on as it is", async () => {
   const { sessions, store } = setup();
   const response = new Response("hello");
