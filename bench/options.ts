@@ -37,7 +37,7 @@ const help = `npm run bench -- [options]; names of a list have semicolons betwee
   --stores      "${all.stores.join(";")}"
   --peers       "${all.peers.join(";")}"; "" for none
   --rounds      how often each contender is measured in each scenario: 5
-  --seconds     how long a round is: 0.2
+  --seconds     how long a round is: 0.3
   --sessions    how many live sessions are in memory: 1000000
   --out         a folder for performance.md and results.json, instead of docs/ and bench/
   --render      writes the report of the last run again`;
@@ -50,7 +50,7 @@ export function readOptions(): Options | undefined {
     options: {
       ...lists,
       rounds: { ...text, default: "5" },
-      seconds: { ...text, default: "0.2" },
+      seconds: { ...text, default: "0.3" },
       sessions: { ...text, default: "1000000" },
       out: text,
       render: { type: "boolean", default: false },

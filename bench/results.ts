@@ -70,7 +70,8 @@ const medianOf = ({ rounds }: Speed): number => spreadOf(rounds.map((round) => r
 export function describeMachine(): string {
   const processors = cpus();
   const gigabytes = Math.round(totalmem() / 2 ** 30);
-  return `${processors.length} × ${processors[0]?.model.trim() ?? "?"}, ${gigabytes} GB, ${type()} ${release()}`;
+  const [kernel = ""] = /^\d+\.\d+/.exec(release()) ?? [];
+  return `${processors.length} × ${processors[0]?.model.trim() ?? "?"}, ${gigabytes} GB, ${type()} ${kernel}`;
 }
 
 /** Of Node and of all packages that take part. */

@@ -8,7 +8,7 @@ import type { Progress } from "./progress.ts";
 import { applies, type Scenario } from "./scenarios.ts";
 
 /** How many requests a server gets before it is measured, if there is time: its code is compiled meanwhile. */
-const warmUp = 3_000;
+const warmUp = 10_000;
 
 /** One round of one contender. */
 export interface Round {
@@ -89,7 +89,7 @@ async function measureScenario(
     // There and back, so that nobody always follows the same one.
     for (const cell of round % 2 === 0 ? cells : cells.toReversed()) {
       progress.step(`${scenario.name}, ${labelOf(cell.contender)}`);
-      if (round < 0) await load({ ...cell.load, total: warmUp, seconds: 3 * seconds });
+      if (round < 0) await load({ ...cell.load, total: warmUp, seconds: 4 * seconds });
       else await measure(cell);
     }
   }

@@ -118,7 +118,7 @@ test("the same Response can be handed out to everyone", async () => {
 
 test("a response to a session that was only read is handed on itself, where its headers can be changed", async () => {
   const { sessions } = setup();
-  const responses = [new Response("hello"), Response.redirect(url)];
+  const responses = [new Response("hello"), Response.redirect(url, 302)];
   for (const response of responses) {
     const handle = loadAndSave(sessions, (request) => {
       sessions.of(request).get("n");
