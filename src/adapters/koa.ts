@@ -12,6 +12,7 @@ import { expectManager, serve, wrongAdapter, type AdapterOptions } from "./serve
 export interface KoaContext {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
+  readonly app?: { readonly context: object };
   readonly method: string;
   readonly path: string;
   readonly secure: boolean;
@@ -74,7 +75,7 @@ export function loadAndSave<
     let exchange: Exchange | undefined;
     const opened = (own: Exchange): void => void (exchange = own);
     // Koa knows the proxies that may be trusted.
-    const view = { context, property, isSecure: () => context.secure, opened };
+    const view = { context, property, prototype: context.app?.context, isSecure: () => context.secure, entry, opened };
 
     const handle = async (): Promise<void> => {
       await next();

@@ -30,7 +30,11 @@ export interface View {
   /** Its own context, under which `sessions.of` finds the session as well. Undefined: it has none but Node's request. */
   readonly context?: object;
   readonly property?: string | undefined;
+  /** What the contexts of one application inherit from. */
+  readonly prototype?: object | undefined;
   readonly isSecure: () => boolean;
+  /** The head of the response before the handler runs. Undefined: as it is when the session is loaded. */
+  readonly entry?: Head;
   /** Called before the handler with the exchange that this adapter is to drive; not when it is mounted twice. */
   readonly opened?: (exchange: Exchange) => void;
 }
@@ -40,19 +44,19 @@ export function serve<T>(
   manager: AnyManager,
   request: IncomingMessage,
   response: ServerResponse,
-  { context, property, isSecure, opened: onOpened }: View,
+  { context, property, prototype, isSecure, entry, opened: onOpened }: View,
   handle: () => T,
   fail: Fail,
 ): T | Promise<T | undefined> {
   const incoming = new NodeRequest(request, context, isSecure);
   const start = (exchange: Exchange): T => {
     if (exchange.request !== incoming) return handle();
-    const driver = new NodeDriver(exchange, response, fail);
+    const driver = new NodeDriver(exchange, response, entry ?? headOf(response), fail);
     exchange.driver = driver;
     onOpened?.(exchange);
     if (exchange.inUse) driver.onFirstUse();
     if (property !== undefined) {
-      offerSession(context ?? request, property, () => exchange.session);
+      offerSession(context ?? request, property, () => exchange.session, prototype);
     }
     if (request.method !== "GET" && request.method !== "HEAD") bindEvents(request, exchange);
     return exchange.run(handle);
@@ -65,12 +69,17 @@ export function serve<T>(
   });
 }
 
-/** Puts the session where templates and old code look for it. */
-export function offerSession(holder: object, property: string, find: () => unknown): void {
+/** Puts the session where templates and old code look for it. `prototype`: what the holders of one application inherit from. */
+export function offerSession(holder: object, property: string, find: () => unknown, prototype?: object): void {
   let offer = offers.get(property);
   if (offer === undefined) offers.set(property, (offer = offerAs(property)));
   (holder as Offering)[offer.slot] = find;
-  Object.defineProperty(holder, property, offer.descriptor);
+  if (prototype === undefined) Object.defineProperty(holder, property, offer.descriptor);
+  else if (!offer.prototypes.has(prototype)) {
+    const isFree = !(property in prototype);
+    Object.defineProperty(isFree ? prototype : holder, property, offer.descriptor);
+    if (isFree) offer.prototypes.add(prototype);
+  }
 }
 
 /**
@@ -82,6 +91,8 @@ const offers = new Map<string, Offer>();
 interface Offer {
   readonly slot: symbol;
   readonly descriptor: PropertyDescriptor;
+  /** Those that have the getter. */
+  readonly prototypes: WeakSet<object>;
 }
 
 type Offering = Record<symbol, (() => unknown) | undefined>;
@@ -91,7 +102,12 @@ function offerAs(property: string): Offer {
   const get = function (this: Offering): unknown {
     return this[slot]?.();
   };
-  return { slot, descriptor: { get, set: refuseSession, configurable: true } };
+  const set = function (this: Offering, value: unknown): void {
+    if (this[slot] !== undefined) refuseSession();
+    // Without a session, as on a request that is skipped, the name is free.
+    Object.defineProperty(this, property, { value, writable: true, enumerable: true, configurable: true });
+  };
+  return { slot, descriptor: { get, set, configurable: true }, prototypes: new WeakSet() };
 }
 
 /** What old code does to end a session: `req.session = null`. */
@@ -122,10 +138,10 @@ class NodeDriver implements Driver {
   readonly #entry: Head;
   readonly #fail: Fail;
 
-  constructor(exchange: Exchange, response: ServerResponse, fail: Fail) {
+  constructor(exchange: Exchange, response: ServerResponse, entry: Head, fail: Fail) {
     this.#exchange = exchange;
     this.#response = response;
-    this.#entry = headOf(response);
+    this.#entry = entry;
     this.#fail = fail;
   }
 

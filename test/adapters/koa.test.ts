@@ -152,6 +152,30 @@ describe.each([
       expect((await ask(port, "GET", "/", headers).response()).text).toBe("false");
     });
 
+    test("leaves its name to what else sets it, on requests that are skipped and in applications that have it", async () => {
+      const { sessions } = setup();
+      const { app } = application();
+      app.use(loadAndSave(sessions, { skip: ({ path }) => path === "/own" }));
+      app.use((ctx: Context) => {
+        if (ctx.path === "/own") ctx["session"] = "mine";
+        ctx.body = typeof ctx["session"];
+      });
+      const port = await serve(app);
+      for (const path of ["/", "/own", "/"]) {
+        expect((await ask(port, "GET", path).response()).text).toBe(path === "/own" ? "string" : "object");
+      }
+      const { app: other } = application();
+      Object.defineProperty(other.context, "session", { get: () => "theirs", configurable: true });
+      other.use((ctx, next) => (ctx.path === "/" ? loadAndSave(sessions)(ctx, next) : next()));
+      other.use((ctx: Context) => {
+        ctx.body = typeof ctx["session"];
+      });
+      const second = await serve(other);
+      for (const path of ["/", "/theirs"]) {
+        expect((await ask(second, "GET", path).response()).text).toBe(path === "/" ? "object" : "string");
+      }
+    });
+
     test("is there for a request in absolute form, and for HTTP/1.0", async () => {
       const { port } = await site(setup(), (ctx: Context) => {
         ctx.body = `${ctx.path} ${String(ctx["session"] !== undefined)}`;
