@@ -180,6 +180,11 @@ async function measureMemories({ parts, peers, stores, sessions }: Options, prog
   return results;
 }
 
+/** More digits than five say nothing, and take as much room as all the rest. */
+function rounded(_key: string, value: unknown): unknown {
+  return typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value;
+}
+
 const options = readOptions();
 if (options !== undefined) {
   const { out, results: file, render } = options;
@@ -187,7 +192,7 @@ if (options !== undefined) {
   if (!render) {
     install();
     const results = await run(options);
-    writeFileSync(file, await format(JSON.stringify(results), { parser: "json", printWidth: 120 }));
+    writeFileSync(file, await format(JSON.stringify(results, rounded), { parser: "json", printWidth: 120 }));
   }
   const template = fileURLToPath(new URL("../docs/performance.md", import.meta.url));
   await writeReport(JSON.parse(readFileSync(file, "utf8")) as Results, out, template);
