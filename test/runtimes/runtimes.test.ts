@@ -53,6 +53,26 @@ describe.skipIf(isSkipped("runtimes"))("the package runs in", () => {
   }
 });
 
+/** What knows Node's own responses: other versions may keep them in another way. */
+const ofNode = ["test/hold.test.ts", "test/adapters/contract.test.ts", "test/adapters/http2.test.ts"];
+const newer = runtimes.filter(({ name, program }) => name.startsWith("Node") && existsSync(modules + program));
+
+describe.skipIf(isSkipped("runtimes") || newer.length === 0)(
+  "responses are held, and the adapters' contract kept, by",
+  () => {
+    for (const { name, program } of newer) {
+      test(name, { timeout: 180_000 }, async () => {
+        const root = fileURLToPath(new URL("../..", import.meta.url));
+        const vitest = `${root}node_modules/vitest/vitest.mjs`;
+        const args = [vitest, "run", "--config", "test/vitest.config.ts", "--reporter", "dot", ...ofNode];
+        const env = { ...process.env, TEST_SKIP: "redis,postgres,mysql,runtimes,examples,browser", NO_COLOR: "1" };
+        const { stdout } = await promisify(execFile)(modules + program, args, { cwd: root, env, maxBuffer: 2 ** 26 });
+        expect(stdout).toMatch(/Tests +[5-9]\d\d passed/);
+      });
+    }
+  },
+);
+
 const hasWorkerd = existsSync(`${modules}@cloudflare/workerd-linux-64`);
 describe.skipIf(isSkipped("runtimes") || !hasWorkerd)("workerd:", () => {
   let workers: Workers;
