@@ -154,19 +154,30 @@ function onOneServer(send: Send): Commands {
 /** `$`, a bulk string, is to come as a Buffer. */
 const typeMapping = { 36: Buffer };
 
-/** A command that nobody waits for any more leaves the queue, if it is still there. That limit takes the place of the client's. */
+/**
+ * A command that nobody waits for any more leaves the queue, if it is still there. The limit of a manager takes the place of
+ * the client's.
+ */
 function nodeRedisOptions(options: Partial<CallOptions> = {}): never {
-  const abortSignal = options.onAbort === undefined ? options.signal : new QueueSignal(options as CallOptions);
-  return (abortSignal === undefined ? { typeMapping } : { typeMapping, abortSignal, timeout: undefined }) as never;
+  if (options.onAbort !== undefined) {
+    return { typeMapping, abortSignal: new QueueSignal(options as CallOptions), timeout: undefined } as never;
+  }
+  return { typeMapping, ...(options.signal && { abortSignal: options.signal }) } as never;
 }
 
 /** What node-redis uses of an AbortSignal. A real one costs more than all the rest of a command. */
 class QueueSignal {
-  readonly aborted = false;
+  readonly #options: CallOptions;
   #listener: (() => void) | undefined;
 
   constructor(options: CallOptions) {
+    this.#options = options;
     options.onAbort?.(() => this.#listener?.());
+  }
+
+  /** Asked when the command is queued: pools, Sentinels and Clusters may do so long after they were given it. */
+  get aborted(): boolean {
+    return this.#options.aborted ?? this.#options.signal.aborted;
   }
 
   addEventListener(_type: "abort", listener: () => void): void {
