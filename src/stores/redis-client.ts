@@ -111,7 +111,7 @@ function guarded<T>(
   };
   try {
     checkAborted(options);
-    return send().catch(fail);
+    return Promise.resolve(send()).catch(fail);
   } catch (error) {
     return fail(error);
   }

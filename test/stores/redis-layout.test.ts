@@ -345,6 +345,15 @@ test("clients that change keys or read from replicas are refused, with the remed
   expect(() => new RedisStore(client({ scaleReads: "slave" }))).toThrow("sessions are read from masters");
 });
 
+test("a client of one's own may answer what only has `then`, as query builders do, or at once", async () => {
+  const thenable = { then: (use: (answer: Buffer) => void) => use(bytes("one")) };
+  for (const answer of [thenable, bytes("one")]) {
+    const store = new RedisStore({ sendCommand: () => answer as never });
+    const signal = new AbortController().signal;
+    expect((await store.find("a", { signal, expiry: false }))?.data).toEqual(bytes("one"));
+  }
+});
+
 test("a client that answers text is told so, before it spoils data", async () => {
   const store = new RedisStore({ sendCommand: async () => ["text", 5] });
   await expect(store.find("a")).rejects.toThrow("The client of Redis answers text; RedisStore needs bytes.");
