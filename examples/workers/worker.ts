@@ -2,46 +2,21 @@
 
 import { SessionManager } from "scs-session";
 import { loadAndSave } from "scs-session/fetch";
-import { SqliteStore } from "scs-session/sqlite";
+import { SqliteStore, type D1Database } from "scs-session/sqlite";
 
 interface SessionData {
   user: string;
   visits: number;
 }
 
-/** As much of D1 as is used here; `@cloudflare/workers-types` has all of it. */
-interface D1Database {
-  prepare(text: string): {
-    bind(...parameters: unknown[]): {
-      all(): Promise<{ results: Record<string, unknown>[]; meta: { changes: number } }>;
-    };
-  };
-}
-
 interface Env {
-  DB: D1Database;
-}
-
-/** D1 is SQLite: this is all that the store has to know of it. */
-function storeOf({ DB }: Env): SqliteStore {
-  return new SqliteStore({
-    async query(text, parameters) {
-      const { results, meta } = await DB.prepare(text)
-        .bind(...parameters)
-        .all();
-      // D1 answers bytes as an array of numbers.
-      const rows = results.map((row) =>
-        Array.isArray(row["data"]) ? { ...row, data: Uint8Array.from(row["data"]) } : row,
-      );
-      return { rows, affected: meta.changes };
-    },
-  });
+  DB: D1Database; // `@cloudflare/workers-types` has the whole of it, which fits
 }
 
 /** Built for each request: what one request has opened, no other may use. Building costs no I/O. */
 function sessionsOf(env: Env): SessionManager<SessionData> {
   return new SessionManager<SessionData>({
-    store: storeOf(env),
+    store: new SqliteStore(env.DB),
     lifetime: "12h",
     subject: (data) => data.user,
     sweepInterval: false, // timers end with their request: the cron trigger below sweeps

@@ -22,10 +22,21 @@ interface SqliteStatement {
   run(...parameters: never[]): { readonly changes: number | bigint };
 }
 
+/** D1 of Cloudflare Workers. */
+export interface D1Database {
+  prepare(text: string): { bind(...parameters: unknown[]): { all(): Promise<D1Result> } };
+  /** What tells it from the others; not used. */
+  batch(statements: never[]): Promise<unknown>;
+}
+interface D1Result {
+  readonly results: Record<string, unknown>[];
+  readonly meta: { readonly changes: number };
+}
+
 /**
- * A store in SQLite 3.35 or newer, in SCS's table. Every ability of `Store`. Calls of these drivers are done at once, so
- * abort signals do nothing, and a database that another process has locked blocks this one: set `PRAGMA journal_mode = WAL`,
- * and `PRAGMA busy_timeout` below `storeTimeout`. The database stays open when the store is closed. It must not be in a
+ * A store in SQLite 3.35 or newer, in SCS's table. Every ability of `Store`. Calls of these drivers, other than D1, are done at
+ * once, so abort signals do nothing, and a database that another process has locked blocks this one: set `PRAGMA journal_mode =
+ * WAL`, and `PRAGMA busy_timeout` below `storeTimeout`. The database stays open when the store is closed. It must not be in a
  * transaction of the application.
  *
  * ```ts
@@ -34,7 +45,7 @@ interface SqliteStatement {
  * ```
  */
 export class SqliteStore extends SqlStore {
-  constructor(database: SqliteDatabase | SqlClient, { table = "sessions" }: SqliteStoreOptions = {}) {
+  constructor(database: SqliteDatabase | D1Database | SqlClient, { table = "sessions" }: SqliteStoreOptions = {}) {
     super(recognise(database), dialect(table), table, refusal);
   }
 }
@@ -45,14 +56,15 @@ export const createTable: string = dialect("sessions")
   .join("");
 
 const refusal = (): SessionError =>
-  unknownClient("SqliteStore", "a database of better-sqlite3, libsql, node:sqlite or bun:sqlite");
+  unknownClient("SqliteStore", "a database of better-sqlite3, libsql, node:sqlite, bun:sqlite or D1");
 
 function recognise(client: unknown): SqlClient {
-  const { prepare, query } = (client ?? {}) as Partial<SqliteDatabase & SqlClient>;
+  const { prepare, query, batch } = (client ?? {}) as Partial<SqliteDatabase & D1Database & SqlClient>;
   if (typeof prepare !== "function") {
     if (typeof query === "function") return client as SqlClient;
     throw refusal();
   }
+  if (typeof batch === "function") return ofD1(client as D1Database);
   const database = client as SqliteDatabase;
   const statements = new Map<string, SqliteStatement>();
   const prepared = (text: string): SqliteStatement => {
@@ -65,8 +77,27 @@ function recognise(client: unknown): SqlClient {
     async query(text, parameters) {
       const statement = prepared(text);
       const given = parameters as never[];
-      if (text.startsWith("SELECT")) return { rows: statement.all(...given) as SqlResult["rows"], affected: 0 };
-      return { rows: [], affected: Number(statement.run(...given).changes) };
+      const isQuestion = text.startsWith("SELECT");
+      const answer: unknown = isQuestion ? statement.all(...given) : statement.run(...given);
+      // Drivers that look like these, but answer promises: a rejection must not be left unhandled.
+      const result = answer instanceof Promise ? ((await answer) as unknown) : answer;
+      if (isQuestion) return { rows: result as SqlResult["rows"], affected: 0 };
+      return { rows: [], affected: Number((result as { readonly changes: number | bigint }).changes) };
+    },
+  };
+}
+
+function ofD1(database: D1Database): SqlClient {
+  // It answers bytes as an array of numbers.
+  const withBytes = ({ data, ...row }: Record<string, unknown>): Record<string, unknown> => ({
+    ...row,
+    data: Array.isArray(data) ? Uint8Array.from(data as number[]) : data,
+  });
+  return {
+    async query(text, parameters) {
+      const statement = database.prepare(text).bind(...parameters);
+      const { results, meta } = await statement.all();
+      return { rows: results.map(withBytes), affected: meta.changes };
     },
   };
 }

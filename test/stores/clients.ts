@@ -218,6 +218,37 @@ const ofSqlite: Client[] = [
   },
 ];
 
+/** What D1 makes of SQLite: statements that have to be bound, and promises; bytes come as numbers; errors have no code. */
+export const d1: Client = {
+  name: "D1, as it is seen from a Worker",
+  database: "sqlite",
+  async connect() {
+    const database = new Database(":memory:");
+    const all = async (text: string, parameters: unknown[]) => {
+      try {
+        const statement = database.prepare(text);
+        if (!statement.reader) return { results: [], meta: { changes: statement.run(...parameters).changes } };
+        const rows = statement.all(...parameters) as Rows;
+        const results = rows.map((row) =>
+          "data" in row ? { ...row, data: [...new Uint8Array(row["data"] as ArrayBuffer)] } : row,
+        );
+        return { results, meta: { changes: 0 } };
+      } catch (error) {
+        throw new Error(`D1_ERROR: ${(error as Error).message}: SQLITE_ERROR`, { cause: error });
+      }
+    };
+    const prepare = (text: string) => ({
+      bind: (...parameters: unknown[]) => ({ all: () => all(text, parameters) }),
+      all: (..._ignored: unknown[]) => all(text, []),
+    });
+    return connection(
+      (options) => new SqliteStore({ prepare, batch: async () => [] }, options),
+      async (text) => (await prepare(text).all()).results,
+      async () => database.close(),
+    );
+  },
+};
+
 /** Those whose servers are not left out by TEST_SKIP. */
 export const clients: readonly Client[] = [
   ...(postgresUrl === undefined ? [] : ofPostgres),

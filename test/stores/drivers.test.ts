@@ -266,7 +266,10 @@ test.skipIf(mysqlUrl === undefined)(
 describe("a client that looks like another", () => {
   const lookAlikes: [name: string, newStore: () => SqlStore][] = [
     ["sqlite3 of npm", () => new SqliteStore({ prepare: () => ({ all: () => ({}), run: () => ({}) }) } as never)],
-    ["D1", () => new SqliteStore({ prepare: () => ({ all: async () => ({}), run: async () => ({}) }) } as never)],
+    [
+      "SQLite by promises",
+      () => new SqliteStore({ prepare: () => ({ all: async () => ({}), run: async () => ({}) }) } as never),
+    ],
     ["mysql", () => new MySqlStore({ query: () => ({ sql: "" }), getConnection: () => undefined } as never)],
     [
       "mysql, for PostgreSQL",
@@ -293,6 +296,20 @@ describe("a client that looks like another", () => {
         message: expect.stringMatching(/Store takes .* \{ query\(text, parameters, \{ signal \}\) \}/) as unknown,
       });
     }
+  });
+
+  test("fails where it answers rejections, and leaves none unhandled", async () => {
+    const unhandled: unknown[] = [];
+    const listener = (reason: unknown): unknown => unhandled.push(reason);
+    process.on("unhandledRejection", listener);
+    onTestFinished(() => void process.off("unhandledRejection", listener));
+    const reject = () => Promise.reject(new Error("Wrong number of parameters for 'the-token'"));
+    const store = new SqliteStore({ prepare: () => ({ all: reject, run: reject }) } as never);
+    for (const call of [store.find("the-token"), store.delete("the-token")]) {
+      expect(inspect(await failure(call))).toMatch(/^Error(?!.*the-token)/);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(unhandled).toEqual([]);
   });
 
   test.skipIf(mysqlUrl === undefined)("is refused at its first answer: mariadb with callbacks", async () => {

@@ -1,10 +1,10 @@
 // The SQL stores keep the contract with every client, in SCS's tables, whatever is set on server and driver.
 import { storeContract } from "scs-session/testing";
 import { afterAll, describe, test } from "vitest";
-import { clients } from "./clients.ts";
+import { clients, d1 } from "./clients.ts";
 import { newTable } from "./names.ts";
 
-describe.each(clients)("$name", { timeout: 60_000 }, ({ database, connect }) => {
+describe.each([...clients, d1])("$name", { timeout: 60_000 }, ({ database, connect }) => {
   const connected = connect();
   const tables: string[] = [];
   const newStore = async (options = {}) => {

@@ -5,10 +5,9 @@ import { SessionManager, subscribe } from "scs-session";
 import { loadAndSave as forFetch } from "scs-session/fetch";
 import { loadAndSave as forHono } from "scs-session/hono";
 import { MemoryStore } from "scs-session/memory";
-import { SqliteStore } from "scs-session/sqlite";
+import { SqliteStore, type D1Database } from "scs-session/sqlite";
 import { adapterContract, storeContract } from "scs-session/testing";
 import { fetchHandler, hono } from "../../adapters/harness/web.ts";
-import { clientOf, type D1Database } from "./d1.ts";
 
 interface Env {
   readonly DB: D1Database;
@@ -70,7 +69,7 @@ function casesAt(origin: string, { DB }: Env): Case[] {
   });
   const memory = storeContract(() => new MemoryStore());
   const d1 = storeContract(async () => {
-    const store = new SqliteStore(clientOf(DB), { table: `contract_${++tables}` });
+    const store = new SqliteStore(DB, { table: `contract_${++tables}` });
     await store.migrate();
     return store;
   });
@@ -97,7 +96,7 @@ async function contracts(request: Request, env: Env): Promise<Response> {
 
 /** The site: manager and store are built for each request, from its environment. */
 function sessionsOf({ DB }: Env, path: string): Sessions {
-  const client = path.includes("/down/") ? { query: down } : clientOf(DB);
+  const client = path.includes("/down/") ? { query: down } : DB;
   // A machine that is busy with other tests is slow; 20 requests at once conflict with one another.
   const storeTimeout = "30s";
   return new SessionManager({ store: new SqliteStore(client), subject: ({ user }) => user, storeTimeout });
@@ -136,7 +135,7 @@ export default {
     const { pathname } = new URL(request.url);
     if (pathname === "/worker/contracts") return contracts(request, env);
     if (pathname === "/worker/migrate") {
-      await new SqliteStore(clientOf(env.DB)).migrate();
+      await new SqliteStore(env.DB).migrate();
       return new Response(null, { status: 204 });
     }
     if (pathname === "/worker/events") return Response.json(events.splice(0));
