@@ -204,6 +204,31 @@ test("each ability is one round trip; a conditional delete or a SQLite replace t
   }
 });
 
+test("a sweep of MySQL whose sessions another process has swept first looks for others: fewer would mean that none is left", async () => {
+  const sweepBeside = async (takenByOthers: number, expired = 1_000) => {
+    let [looks, left] = [0, expired];
+    const store = new MySqlStore({
+      async query(text: string, parameters: readonly unknown[]) {
+        if (text.startsWith("SELECT")) {
+          looks++;
+          const rows = Array.from({ length: Math.min(100, left) }, (_, n) => ({ token: `${left - n}` }));
+          return { rows, affected: 0 };
+        }
+        const found = new Set(parameters).size;
+        left -= found;
+        return { rows: [], affected: looks <= takenByOthers ? found - 1 : found };
+      },
+    });
+    return [await store.deleteExpired(100), looks];
+  };
+  expect(await sweepBeside(0)).toEqual([100, 1]);
+  expect(await sweepBeside(1)).toEqual([100, 2]);
+  expect(await sweepBeside(1, 100)).toEqual([99, 2]);
+  expect(await sweepBeside(0, 50)).toEqual([50, 1]);
+  const [, looks] = await sweepBeside(Infinity);
+  expect(looks).toBeLessThanOrEqual(5);
+});
+
 test("a SQLite database that another process has locked is asked once: its driver has waited already, and blocks", async () => {
   let asked = 0;
   const run = (): never => {
