@@ -57,6 +57,17 @@ describe.each(databases)(
       expect(await store.deleteExpired(10)).toBe(1);
     });
 
+    test("an expiry comes back to the millisecond, wherever in the next 30 years it is, and at the ends of calendars", async () => {
+      const { store } = await setup();
+      await store.migrate();
+      const edges = [0, 999, -1, -62_135_596_800_000, Date.UTC(2038, 0, 19, 3, 14, 8, 1), Date.UTC(9999, 11, 31) - 1];
+      const written = [...Array.from({ length: 1_000 }, (_, n) => Date.UTC(2027, 0) + n * 946_684_801), ...edges];
+      await Promise.all(written.map((ms) => store.commit(`at${ms}`, { data: bytes("one"), expiry: new Date(ms) })));
+      const read: string[] = [];
+      for await (const [token, { expiry }] of store.all()) if (token !== `at${expiry.getTime()}`) read.push(token);
+      expect(read).toEqual([]);
+    });
+
     test("each statement of the store is answered by an index, with 100,000 sessions of others present", async () => {
       const { store, table, sql } = await setup();
       await store.migrate();

@@ -230,6 +230,29 @@ describe("a statement that is in the way of others", () => {
   );
 });
 
+test.skipIf(postgresUrl === undefined)(
+  "a sweep of PostgreSQL waits for nobody: what another one has locked is left to that",
+  { timeout: 20_000 },
+  async () => {
+    const pool = new pg.Pool({ connectionString: postgresUrl });
+    const table = newTable();
+    const store = new PostgresStore(pool, { table });
+    await store.migrate();
+    for (const token of ["a", "b", "c"]) await store.commit(token, { ...session("1"), expiry: new Date(0) });
+    const other = await pool.connect();
+    onTestFinished(async () => {
+      other.release();
+      await pool.query(`DROP TABLE ${table}`);
+      await pool.end();
+    });
+    await other.query("BEGIN");
+    await new PostgresStore(other, { table }).touch("b", new Date(Date.now() + 60_000));
+    expect(await store.deleteExpired(10)).toBe(2);
+    await other.query("COMMIT");
+    expect(await store.deleteExpired(10)).toBe(0);
+  },
+);
+
 test.skipIf(mysqlUrl === undefined)(
   "a sweep of MySQL locks what it deletes, and no place where others store what expires next",
   { timeout: 20_000 },

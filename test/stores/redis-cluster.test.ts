@@ -69,6 +69,20 @@ describe.skipIf(isSkipped("redis"))("all on a Redis Cluster", { timeout: 60_000 
     await expect(count(ended.store)).rejects.toMatchObject({ code: "store-unavailable" });
   });
 
+  test("rejects where the client has forgotten a master, and its sessions", async () => {
+    const { client } = ioredis();
+    await client.ping();
+    const forgetful = new Proxy(client, {
+      get(target, name) {
+        if (name === "nodes") return () => target.nodes("master").slice(1);
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === "function" ? (value as () => unknown).bind(target) : value;
+      },
+    });
+    const listed = count(new RedisStore(forgetful, { prefix }));
+    await expect(listed).rejects.toThrow("A master of the Redis Cluster, and its sessions, cannot be reached.");
+  });
+
   test("rejects while a master is missing, and is complete again when its replica has taken over", async () => {
     const { store } = ioredis({ redisOptions: { commandTimeout: 1_000 } });
     expect(await count(store)).toBe(50);
