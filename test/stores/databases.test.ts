@@ -4,44 +4,23 @@ import { SessionManager, subscribe, type SessionEvent } from "scs-session";
 import { MySqlStore } from "scs-session/mysql";
 import { PostgresStore } from "scs-session/postgres";
 import { SqliteStore } from "scs-session/sqlite";
-import { afterAll, describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { clients, isolatedClient } from "./clients.ts";
 import { newTable } from "./names.ts";
 import { databases } from "./scs-tables.ts";
+import { bytes, connect, keysOf, textAt } from "./tables.ts";
 
-const bytes = (text: string): Buffer => Buffer.from(text);
 const session = (text: string, subject?: string) => ({
   data: bytes(text),
   expiry: new Date(Math.floor(Date.now() / 1000) * 1000 + 3_600_123),
   subject,
 });
-async function textAt(store: { find(token: string): Promise<{ data: Uint8Array } | undefined> }, token: string) {
-  const found = await store.find(token);
-  return found && Buffer.from(found.data).toString();
-}
-async function keysOf(rows: AsyncIterable<[string, unknown]>): Promise<string[]> {
-  const keys: string[] = [];
-  for await (const [key] of rows) keys.push(key);
-  return keys.sort();
-}
 
 describe.each(databases)(
   "$database",
   { timeout: 60_000 },
   ({ client, scsTable, scsWrite, scsRead, fill, statements }) => {
-    const connected = clients.find(({ name }) => name === client)!.connect();
-    const tables: string[] = [];
-    const setup = async () => {
-      const connection = await connected;
-      const table = newTable();
-      tables.push(table);
-      return { ...connection, table, store: connection.store({ table }) };
-    };
-    afterAll(async () => {
-      const { drop, close } = await connected;
-      await drop(tables);
-      await close();
-    });
+    const { connected, setup } = connect(client);
 
     test("SCS and the store write and read the same rows", async () => {
       const { store, table, sql } = await setup();

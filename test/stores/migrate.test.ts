@@ -15,41 +15,20 @@ import { createTable as postgresTable, PostgresStore } from "scs-session/postgre
 import { createTable as sqliteTable, SqliteStore } from "scs-session/sqlite";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { addressOf } from "../servers/shared.ts";
-import { clients, mariaAddress } from "./clients.ts";
+import { mariaAddress } from "./clients.ts";
 import { newTable } from "./names.ts";
 import { databases } from "./scs-tables.ts";
+import { bytes, connect, keysOf, textAt } from "./tables.ts";
 
 const [postgresUrl, mysqlUrl] = await Promise.all([addressOf("postgres"), addressOf("mysql")]);
 const folder = await mkdtemp(join(tmpdir(), "scs-session-"));
 afterAll(() => rm(folder, { recursive: true }));
 
-const bytes = (text: string): Buffer => Buffer.from(text);
 const expiry = new Date(Math.floor(Date.now() / 1000) * 1000 + 3_600_123);
 const session = (text: string, subject?: string) => ({ data: bytes(text), expiry, subject });
-async function textAt(store: { find(token: string): Promise<{ data: Uint8Array } | undefined> }, token: string) {
-  const found = await store.find(token);
-  return found && Buffer.from(found.data).toString();
-}
-async function keysOf(rows: AsyncIterable<[string, unknown]>): Promise<string[]> {
-  const keys: string[] = [];
-  for await (const [key] of rows) keys.push(key);
-  return keys.sort();
-}
 
 describe.each(databases)("$database", { timeout: 60_000 }, ({ database, client, scsTable, scsWrite, indexes }) => {
-  const connected = clients.find(({ name }) => name === client)!.connect();
-  const tables: string[] = [];
-  const setup = async () => {
-    const connection = await connected;
-    const table = newTable();
-    tables.push(table);
-    return { ...connection, table, store: connection.store({ table }) };
-  };
-  afterAll(async () => {
-    const { drop, close } = await connected;
-    await drop(tables);
-    await close();
-  });
+  const { connected, tables, setup } = connect(client);
 
   test("makes the table, may run again, and five times at once", async () => {
     const { store: newStore } = await connected;
