@@ -73,7 +73,8 @@ export function serve<T>(
 export function offerSession(holder: object, property: string, find: () => unknown, prototype?: object): void {
   let offer = offers.get(property);
   if (offer === undefined) offers.set(property, (offer = offerAs(property)));
-  (holder as Offering)[offer.slot] = find;
+  // Neither is copied with the holder: SvelteKit, for one, refuses data with symbols.
+  Object.defineProperty(holder, offer.slot, { value: find, configurable: true, writable: true });
   if (prototype === undefined) Object.defineProperty(holder, property, offer.descriptor);
   else if (!offer.prototypes.has(prototype)) {
     const isFree = !(property in prototype);

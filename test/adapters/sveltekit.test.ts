@@ -1,5 +1,6 @@
 /** The SvelteKit adapter without SvelteKit: test/examples/sveltekit.test.ts has it run the adapter. */
 
+import { parse, stringify } from "devalue";
 import { SessionManager } from "scs-session";
 import { loadAndSave as onExpress } from "scs-session/express";
 import { loadAndSave as onFetch } from "scs-session/fetch";
@@ -45,6 +46,20 @@ describe("the wrong adapter", () => {
       await expect(hook()).rejects.toThrow('"scs-session/sveltekit"');
     }
   });
+});
+
+test("the locals can be copied, as for the data of a page: without the session", async () => {
+  const { sessions } = setup();
+  const event = { ...eventOf(), locals: { user: "anna" } };
+  let copied = "";
+  await loadAndSave<Data, typeof event>(sessions)({
+    event,
+    resolve({ locals }) {
+      copied = stringify({ ...locals });
+      return new Response();
+    },
+  });
+  expect(parse(copied)).toEqual({ user: "anna" });
 });
 
 describe("a request within a request", () => {
