@@ -106,9 +106,13 @@ export class Exchange {
     return this.#state !== undefined && (this.#state.observed || this.#state.outcome !== undefined);
   }
 
-  /** Whether what `writeHeaders` adds is for this client alone; else it only tells caches to tell requests apart. */
-  get handsOutToken(): boolean {
-    return this.#state?.outcome !== undefined;
+  /**
+   * Whether all that `writeHeaders` adds is that caches have to tell requests apart: it may stand on a response that others
+   * get, too. A token must not, and a failure of the store is over some day.
+   */
+  get onlyVaries(): boolean {
+    const state = this.#state;
+    return state !== undefined && state.outcome === undefined && state.available && state.answer !== "failed";
   }
 
   /** Adds the token and what caches must know. Call it once for each response head. */

@@ -66,7 +66,7 @@ export async function respond(manager: AnyManager, answering: Answering): Promis
     return withHeaders(await answering.fail(error, addHeaders), speaking);
   }
   stored.push(exchange);
-  const mayChange = answering.isFresh?.() === true || !exchange.handsOutToken;
+  const mayChange = (answering.isFresh?.() === true || exchange.onlyVaries) && keepsHeaders();
   return mayChange && changeHeaders(response, exchange) ? response : withHeaders(response, [exchange]);
 }
 
@@ -77,9 +77,24 @@ function changeHeaders(response: Response, exchange: Exchange): boolean {
     exchange.writeHeaders(response.headers);
     return true;
   } catch (error) {
-    if (exchange.handsOutToken) throw error; // a transport's own
+    if (!exchange.onlyVaries) throw error; // a transport's own
     return false;
   }
+}
+
+/** The class of responses that was looked at last, and whether it keeps headers. */
+let looked: { readonly kind: typeof Response; readonly keeps: boolean } | undefined;
+
+/**
+ * Whether responses keep what is changed in their headers. Those of @hono/node-server 1, which stand in for the runtime's,
+ * forget it once somebody looks at the body, as middleware does that compresses.
+ */
+function keepsHeaders(): boolean {
+  if (looked?.kind === Response) return looked.keeps;
+  const response = new Response("body");
+  response.headers.set("vary", "Cookie");
+  looked = { kind: Response, keeps: response.body !== null && response.headers.has("vary") };
+  return looked.keeps;
 }
 
 /** The exchanges of a request that are stored: one for each manager. */
@@ -111,9 +126,11 @@ export function answer(error: unknown): Response {
 function withHeaders(response: Response, exchanges: readonly Exchange[]): Response {
   const speaking = exchanges.filter(({ hasHeaders }) => hasHeaders);
   if (speaking.length === 0 || isUpgrade(response)) return response;
-  const copy = new Response(response.body, response);
-  for (const exchange of speaking) exchange.writeHeaders(copy.headers);
-  return copy;
+  // The headers before the body, see keepsHeaders; and not by way of the copy's, which some share with what was given.
+  const headers = new Headers(response.headers);
+  for (const exchange of speaking) exchange.writeHeaders(headers);
+  const { status, statusText } = response;
+  return new Response(response.body, { status, statusText, headers });
 }
 
 /** The answer to an upgrade cannot be copied: it is the runtime's own object, carries hooks (crossws), or is nothing (Bun). */

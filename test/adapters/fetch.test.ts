@@ -4,7 +4,7 @@ import { SessionManager } from "scs-session";
 import { loadAndSave } from "scs-session/fetch";
 import { MemoryStore } from "scs-session/memory";
 import { FaultyStore, signIn } from "scs-session/testing";
-import { expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { settle, setup, stored, until } from "./support.ts";
 
 const url = "http://localhost/";
@@ -130,6 +130,57 @@ test("a response to a session that was only read is handed on itself, where its 
       ...[response.status, "Cookie", "private"],
     ]);
   }
+});
+
+test("what an outage has a response say does not stay on one that is handed out again", async () => {
+  const { sessions, store } = setup({ outage: "anonymous" });
+  const headers = await signIn(sessions, { n: 1 });
+  const shared = new Response(null, { headers: { "cache-control": "public, max-age=60" } });
+  const handle = loadAndSave(sessions, (request) => {
+    sessions.of(request).get("n");
+    return shared;
+  });
+  const caching = async (): Promise<string | null> =>
+    (await handle(new Request(url, { headers }))).headers.get("cache-control");
+  store.failure = new Error("down");
+  expect(await caching()).toBe("no-store");
+  store.failure = undefined;
+  expect(await caching()).toBe("public, max-age=60");
+});
+
+describe("where responses forget, once their body is looked at, what was changed in their headers", () => {
+  // As those of @hono/node-server 1 do, which take the place of the runtime's.
+  const Native = globalThis.Response;
+  class Forgetful extends Native {
+    constructor(...args: ConstructorParameters<typeof Response>) {
+      super(...args);
+      let changed: Headers | undefined;
+      const native = (name: string): unknown => Reflect.get(Native.prototype, name, this);
+      Object.defineProperties(this, {
+        headers: { get: () => (changed ??= new Headers(native("headers") as Headers)) },
+        body: { get: () => ((changed = undefined), native("body")) },
+      });
+    }
+  }
+  beforeEach(() => void (globalThis.Response = Forgetful));
+  afterEach(() => void (globalThis.Response = Native));
+
+  test("nothing is lost: neither the handler's headers nor the session's", async () => {
+    const { sessions } = setup();
+    const handle = loadAndSave(sessions, (request) => {
+      const session = sessions.of(request);
+      if (request.url.endsWith("put")) session.put("n", 1);
+      else session.get("n");
+      const response = new Response("hello");
+      response.headers.set("x-a", "1");
+      return response;
+    });
+    const put = await handle(new Request(`${url}put`));
+    expect([put.body !== null, put.headers.get("x-a"), names(put)]).toEqual([true, "1", ["session"]]);
+    const read = await handle(new Request(url));
+    expect([read.body !== null, read.headers.get("x-a")]).toEqual([true, "1"]);
+    expect([read.headers.get("cache-control"), read.headers.get("vary")]).toEqual(["private", "Cookie"]);
+  });
 });
 
 test("a response without session is handed on as it is", async () => {
