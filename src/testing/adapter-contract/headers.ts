@@ -225,17 +225,23 @@ export const headers: readonly Case[] = [
     },
   },
   {
-    name: "a proxy that is trusted decides whether the cookie is Secure",
+    name: "whether a request came over HTTPS is what the framework says: a proxy's word where that is trusted",
     needs: ["proxy"],
     async check(start) {
-      const handle = ({ session }: { session: { put(key: "user", value: string): void } }): { body: string } => {
-        session.put("user", put.user);
-        return { body: "" };
-      };
-      const site = await start(handle, { trustProxy: true });
-      const isSecure = async (proto: string): Promise<boolean | undefined> =>
-        cookiesOf(await site.client().ask("/", { headers: { "X-Forwarded-Proto": proto } }))[0]?.includes("; Secure");
-      same("Secure", [await isSecure("https"), await isSecure("http")], [true, false]);
+      for (const trustProxy of [true, false]) {
+        const site = await start(
+          ({ session }) => {
+            session.put("user", put.user);
+            return { body: "" };
+          },
+          // "auto" would believe any proxy that says "https".
+          { trustProxy, sessions: { cookie: { secure: (request) => request.isSecure() } } },
+        );
+        const isSecure = async (proto: string): Promise<boolean | undefined> =>
+          cookiesOf(await site.client().ask("/", { headers: { "X-Forwarded-Proto": proto } }))[0]?.includes("; Secure");
+        const what = `Secure, where proxies are ${trustProxy ? "" : "not "}trusted`;
+        same(what, [await isSecure("https"), await isSecure("http")], [trustProxy, false]);
+      }
     },
   },
 ];
