@@ -25,7 +25,7 @@ const statuses = {
  * - `store-unavailable`: the store failed, or did not answer within `storeTimeout`.
  * - `too-large`: the session is larger than `maxBytes`.
  * - `invalid-value`: a value, key or date that a session cannot hold.
- * - `invalid-option`: an option that cannot be meant; thrown by the constructor.
+ * - `invalid-option`: an option that cannot be meant; thrown by the constructor and by `loadAndSave`.
  * - `wrong-adapter`: `loadAndSave` was called as another framework's.
  * - `wrong-origin`: a page of another site opened the socket (`attach`).
  * - `unsupported`: the store, or the framework, lacks the ability that the call needs.

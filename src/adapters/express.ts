@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { SessionManager } from "../manager.ts";
-import { expectManager, expectNode, isEncrypted, serve, type PropertyOptions } from "./serve.ts";
+import { expectManager, expectNode, expectOptions, isEncrypted, serve, type PropertyOptions } from "./serve.ts";
 
 /** What this adapter uses of an Express request. */
 type ExpressRequest = IncomingMessage & { readonly secure?: boolean };
@@ -20,6 +20,7 @@ export function loadAndSave<Data extends object, Request extends ExpressRequest>
   options: PropertyOptions<Request> = {},
 ): (request: Request, response: ServerResponse, next: (error?: unknown) => void) => void {
   expectManager("express", manager);
+  expectOptions("express", options, ["skip", "property"]);
   return (request, response, next) => {
     expectNode("express", request, response);
     if (options.skip?.(request) === true) {

@@ -3,7 +3,7 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import { SessionError } from "../errors.ts";
 import type { SessionManager } from "../manager.ts";
-import { expectManager, serve, wrongAdapter, type PropertyOptions } from "./serve.ts";
+import { expectManager, expectOptions, serve, wrongAdapter, type PropertyOptions } from "./serve.ts";
 
 /**
  * A Fastify plugin: loads the session before the handlers of all routes of the instance it is registered on, and stores it
@@ -16,9 +16,11 @@ import { expectManager, serve, wrongAdapter, type PropertyOptions } from "./serv
  */
 export function loadAndSave<Data extends object>(
   manager: SessionManager<Data>,
-  { skip, property }: PropertyOptions<FastifyRequest> = {},
+  options: PropertyOptions<FastifyRequest> = {},
 ): FastifyPluginAsync {
   expectManager("fastify", manager);
+  expectOptions("fastify", options, ["skip", "property"]);
+  const { skip, property } = options;
   const plugin: FastifyPluginAsync = async (fastify) => {
     if (typeof (fastify as Partial<typeof fastify>).addHook !== "function") throw wrongAdapter("fastify", fastify);
     if (property !== undefined) {

@@ -2,7 +2,7 @@
 
 import type { SessionManager } from "../manager.ts";
 import { answer, incomingRequest, respond } from "./respond.ts";
-import { expectManager, wrongAdapter, type AdapterOptions } from "./serve.ts";
+import { expectManager, expectOptions, wrongAdapter, type AdapterOptions } from "./serve.ts";
 
 /** The options of this adapter. */
 export interface FetchOptions extends AdapterOptions<Request> {
@@ -21,9 +21,11 @@ export interface FetchOptions extends AdapterOptions<Request> {
 export function loadAndSave<Data extends object, Rest extends unknown[]>(
   manager: SessionManager<Data>,
   handler: (request: Request, ...rest: Rest) => Response | Promise<Response>,
-  { skip, onError = answer }: FetchOptions = {},
+  options: FetchOptions = {},
 ): (request: Request, ...rest: Rest) => Promise<Response> {
   expectManager("fetch", manager);
+  expectOptions("fetch", options, ["skip", "onError"]);
+  const { skip, onError = answer } = options;
   return async (request, ...rest) => {
     if (!((request.headers as unknown) instanceof Headers) || "req" in request) throw wrongAdapter("fetch", request);
     if (skip?.(request) === true) return handler(request, ...rest);

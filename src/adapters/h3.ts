@@ -2,7 +2,7 @@
 
 import type { SessionManager } from "../manager.ts";
 import { incomingRequest, respond } from "./respond.ts";
-import { expectManager, offerSession, wrongAdapter, type AdapterOptions } from "./serve.ts";
+import { expectManager, expectOptions, offerSession, wrongAdapter, type AdapterOptions } from "./serve.ts";
 
 /** What this adapter uses of an event. */
 interface H3Event {
@@ -41,9 +41,11 @@ export interface H3Options<Event> extends AdapterOptions<Event> {
  */
 export function loadAndSave<Data extends object, Event extends H3Event>(
   manager: SessionManager<Data>,
-  { skip, property = "session" }: H3Options<Event> = {},
+  options: H3Options<Event> = {},
 ): (event: Event, next: () => unknown) => Promise<unknown> {
   expectManager("h3", manager);
+  expectOptions("h3", options, ["skip", "property"]);
+  const { skip, property = "session" } = options;
   return async (event, next) => {
     const request = requestOf(event);
     if (request === undefined || typeof next !== "function") throw wrongAdapter("h3", event);

@@ -5,7 +5,7 @@ import { SessionError } from "../errors.ts";
 import type { SessionManager } from "../manager.ts";
 import type { Session } from "../session.ts";
 import { answer, incomingRequest, respond } from "./respond.ts";
-import { expectManager, wrongAdapter, type AdapterOptions } from "./serve.ts";
+import { expectManager, expectOptions, wrongAdapter, type AdapterOptions } from "./serve.ts";
 
 /** The options of this adapter. */
 export interface HonoOptions<Property extends string = "session"> extends AdapterOptions<Context> {
@@ -28,9 +28,11 @@ export interface HonoOptions<Property extends string = "session"> extends Adapte
  */
 export function loadAndSave<Data extends object, Property extends string = "session">(
   manager: SessionManager<Data>,
-  { skip, property = "session" as Property }: HonoOptions<Property> = {},
+  options: HonoOptions<Property> = {},
 ): MiddlewareHandler<{ Variables: Record<Property, Session<Data>> }> {
   expectManager("hono", manager);
+  expectOptions("hono", options, ["skip", "property"]);
+  const { skip, property = "session" as Property } = options;
   return async (c, next) => {
     if (typeof (c as { newResponse?: unknown }).newResponse !== "function") throw wrongAdapter("hono", c);
     if (skip?.(c) === true) return next();

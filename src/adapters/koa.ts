@@ -6,7 +6,7 @@ import type { Exchange } from "../exchange.ts";
 import type { SessionManager } from "../manager.ts";
 import type { Session } from "../session.ts";
 import { headOf, restoreHead } from "./head.ts";
-import { expectManager, serve, wrongAdapter, type AdapterOptions } from "./serve.ts";
+import { expectManager, expectOptions, serve, wrongAdapter, type AdapterOptions } from "./serve.ts";
 
 /** What this adapter uses of a Koa context, and what `skip` usually looks at. */
 export interface KoaContext {
@@ -64,6 +64,7 @@ export function loadAndSave<
   options: KoaOptions<Context, Property> = {},
 ): KoaMiddleware<Context, SessionContext<Data, Property>> {
   expectManager("koa", manager);
+  expectOptions("koa", options, ["skip", "property"]);
   const { skip } = options;
   const name: string | false = options.property ?? "session";
   const property = name === false ? undefined : name;

@@ -11,7 +11,7 @@ import type { ReadonlySession, Session } from "../session.ts";
 import type { IncomingRequest } from "../transport.ts";
 import { loadAndSave as onFetch, type FetchOptions } from "./fetch.ts";
 import { answer } from "./respond.ts";
-import { expectManager, wrongAdapter, type AnyManager } from "./serve.ts";
+import { expectManager, expectOptions, wrongAdapter, type AnyManager } from "./serve.ts";
 
 /** The options of this adapter. They are for route handlers; Next answers the errors of server actions itself. */
 export type NextOptions = FetchOptions;
@@ -34,10 +34,12 @@ export type NextOptions = FetchOptions;
 export function loadAndSave<Data extends object, Args extends unknown[], Result>(
   manager: SessionManager<Data>,
   fn: (...args: Args) => Result,
-  { skip, onError = answer }: NextOptions = {},
+  options: NextOptions = {},
 ): (...args: Args) => Promise<Awaited<Result>> {
   expectShared(manager);
   if (typeof fn !== "function") throw wrongAdapter("next", fn);
+  expectOptions("next", options, ["skip", "onError"]);
+  const { skip, onError = answer } = options;
   const work = fn as unknown as (...args: unknown[]) => unknown;
   const handler = onFetch(
     manager,

@@ -4,7 +4,15 @@ import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:ht
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { SessionError } from "../errors.ts";
 import type { SessionManager } from "../manager.ts";
-import { expectManager, expectNode, isEncrypted, serve, type AnyManager, type PropertyOptions } from "./serve.ts";
+import {
+  expectManager,
+  expectNode,
+  expectOptions,
+  isEncrypted,
+  serve,
+  type AnyManager,
+  type PropertyOptions,
+} from "./serve.ts";
 
 /** The options of this adapter. */
 export interface NodeOptions<Request, Response> extends PropertyOptions<Request> {
@@ -42,6 +50,7 @@ export function loadAndSave(
   expectManager("node", manager);
   const handler = typeof handlerOrOptions === "function" ? handlerOrOptions : undefined;
   const options = typeof handlerOrOptions === "function" ? given : handlerOrOptions;
+  expectOptions("node", options, ["skip", "property", "onError"]);
   return (request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void) => {
     expectNode("node", request, response);
     const handle = (): unknown =>

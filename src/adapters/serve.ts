@@ -194,6 +194,14 @@ export function expectManager(name: string, manager: Partial<AnyManager> | undef
   if (typeof manager?.open !== "function") throw wrongAdapter(name, manager);
 }
 
+/** Throws `invalid-option` for an option that an adapter does not have. */
+export function expectOptions(name: string, options: object, known: readonly string[]): void {
+  const unknown = Object.keys(options).find((option) => !known.includes(option));
+  if (unknown === undefined) return;
+  const message = `${unknown} is no option of loadAndSave of scs-session/${name}, which has ${known.join(", ")}. Is it misspelt?`;
+  throw new SessionError("invalid-option", message);
+}
+
 /** The error of a call with another framework's arguments; `first` is the first of them. */
 export function wrongAdapter(name: string, first: unknown): SessionError {
   const { socket, onerror, ctx, req, context, headers, addHook, resolve } = (first ?? {}) as Record<string, unknown>;

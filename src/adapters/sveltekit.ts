@@ -3,7 +3,7 @@
 import { parseSetCookie } from "../cookie.ts";
 import type { SessionManager } from "../manager.ts";
 import { answer, incomingRequest, respond } from "./respond.ts";
-import { expectManager, offerSession, wrongAdapter, type AdapterOptions } from "./serve.ts";
+import { expectManager, expectOptions, offerSession, wrongAdapter, type AdapterOptions } from "./serve.ts";
 
 /** What this adapter uses of an event. */
 interface RequestEvent {
@@ -46,9 +46,11 @@ export interface SvelteKitOptions<Event> extends AdapterOptions<Event> {
  */
 export function loadAndSave<Data extends object, Event extends RequestEvent = RequestEvent>(
   manager: SessionManager<Data>,
-  { skip, property = "session", onError = answer }: SvelteKitOptions<Event> = {},
+  options: SvelteKitOptions<Event> = {},
 ): <Actual extends Event>(input: Input<Actual>) => Promise<Response> {
   expectManager("sveltekit", manager);
+  expectOptions("sveltekit", options, ["skip", "property", "onError"]);
+  const { skip, property = "session", onError = answer } = options;
   return async (input) => {
     const { event, resolve } = input as Partial<typeof input>;
     if (event === undefined || resolve === undefined) throw wrongAdapter("sveltekit", input);
