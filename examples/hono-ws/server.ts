@@ -5,25 +5,26 @@ import { Hono } from "hono";
 import { html } from "hono/html";
 import type { WSContext } from "hono/ws";
 import { SessionError, SessionManager } from "scs-session";
-import { loadAndSave } from "scs-session/fetch";
+import { loadAndSave } from "scs-session/hono";
 import { WebSocketServer } from "ws";
 
 const sessions = new SessionManager<{ user: string }>({ subject: ({ user }) => user });
 const app = new Hono();
+app.use(loadAndSave(sessions));
 
 app.get("/", (c) => {
-  const user = sessions.of(c.req.raw).get("user");
+  const user = sessions.of(c).get("user");
   return c.html(user === undefined ? loginPage() : chatPage(user));
 });
 app.post("/login", async (c) => {
   const { user } = await c.req.parseBody();
-  const session = sessions.of(c.req.raw);
+  const session = sessions.of(c);
   session.renewToken();
   session.put("user", typeof user === "string" ? user : "");
   return c.redirect("/");
 });
 app.post("/logout", (c) => {
-  sessions.of(c.req.raw).destroy();
+  sessions.of(c).destroy();
   return c.redirect("/");
 });
 
@@ -53,7 +54,7 @@ app.get("/chat", async (c) => {
 app.onError((error, c) => c.text("Sorry", error instanceof SessionError ? (error.status as 403 | 503) : 500));
 
 serve({
-  fetch: loadAndSave(sessions, app.fetch),
+  fetch: app.fetch,
   // Under exactOptionalPropertyTypes the types of ws are not quite those that Hono expects.
   websocket: { server: new WebSocketServer({ noServer: true }) as never },
   port: Number(process.env["PORT"] ?? 3000),
