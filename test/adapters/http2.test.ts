@@ -239,3 +239,24 @@ test("a held response looks as if it were sent over HTTP/2, and as it is afterwa
   expect(answer.headers[":status"]).toBe(503);
   expect(look()).toEqual([true, true, true]);
 });
+
+test("the head of a held response is refused changes over HTTP/2, in Node's words", async () => {
+  const refused: unknown[] = [];
+  const { store, ask } = await held((_, res) => {
+    res.setHeader("x-own", "before");
+    res.end("hello");
+    for (const change of [() => res.setHeader("x-own", "late"), () => res.removeHeader("x-own")]) {
+      try {
+        change();
+      } catch (error) {
+        refused.push((error as { code: unknown }).code);
+      }
+    }
+  });
+  const answer = ask();
+  await until(() => store.waiting.length === 1);
+  expect(refused).toEqual(["ERR_HTTP_HEADERS_SENT", "ERR_HTTP_HEADERS_SENT"]);
+  await store.waiting[0]!.complete();
+  await until(() => answer.hasEnded);
+  expect(answer.headers["x-own"]).toBe("before");
+});
