@@ -328,6 +328,17 @@ describe("the idle timeout", () => {
     expect(await reasonOf(attached)).toBe("expired");
   });
 
+  test("is not moved by opening a socket, unless that is asked for", async () => {
+    const { attach, pass, store } = await loggedIn(idle);
+    await pass("10m");
+    await attach();
+    await settle();
+    expect(store.calls).not.toContain("touch");
+    await attach({ touch: true });
+    await settle();
+    expect(store.calls).toContain("touch");
+  });
+
   test("is not set back by what a socket writes, however long ago it was loaded", async () => {
     const { sessions, attach, clock, cookie } = await loggedIn(idle);
     const { session } = await attach();
