@@ -3,6 +3,7 @@
 import type { Clock } from "./clock.ts";
 import { SessionError } from "./errors.ts";
 import type { CallOptions } from "./store.ts";
+import { warnOnce } from "./warnings.ts";
 
 /** Makes limits of one length. */
 export class Limits {
@@ -105,6 +106,14 @@ export class Limit implements CallOptions {
   reach(): void {
     this.#reached = true;
     this.#controller?.abort();
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) {
+      try {
+        listener();
+      } catch (error) {
+        // A store's own; all other requests wait for the same timer.
+        const threw = error instanceof Error ? error.name : typeof error;
+        warnOnce("abort", `A listener that the session store has passed to onAbort threw: ${threw}.`);
+      }
+    }
   }
 }

@@ -57,6 +57,28 @@ describe("a limit", () => {
     expect(calls).toStrictEqual(["first", "second"]);
   });
 
+  test("is no concern of the others when a listener of a store throws", async () => {
+    const clock = new TestClock();
+    const { settled, start } = setUp(clock);
+    const calls: string[] = [];
+    const warning = new Promise<Error>((resolve) => process.once("warning", resolve));
+    void start("first", (limit) => {
+      limit.onAbort(() => {
+        throw new RangeError("with a token in it");
+      });
+      limit.onAbort(() => calls.push("second listener"));
+      return new Promise(() => undefined);
+    });
+    void start("second");
+    clock.advance("5s");
+    await flush();
+    expect([settled, calls]).toStrictEqual([
+      ["first store-unavailable", "second store-unavailable"],
+      ["second listener"],
+    ]);
+    expect((await warning).message).toBe("A listener that the session store has passed to onAbort threw: RangeError.");
+  });
+
   test("rejects when it is reached, not a millisecond before, and says so once", async () => {
     const clock = new TestClock();
     const { reached, settled, start } = setUp(clock);
