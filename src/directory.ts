@@ -5,6 +5,9 @@ import { SessionError } from "./errors.ts";
 import { isMarker, type Found } from "./records.ts";
 import type { StoredSession } from "./store.ts";
 
+/** What a store lists. */
+type Listed = [key: string, session: StoredSession];
+
 /**
  * The listing half of a manager. What it answers is valid, and may be a marker. Records of a format that this version does
  * not know are left out, with an event; `onUnknown` is told.
@@ -21,10 +24,11 @@ export class Directory {
   /** Everything. Throws `unsupported` for a store that cannot list. */
   async *all(): AsyncGenerator<Found> {
     const { store } = this.#core.options;
-    if (store.all === undefined) {
+    const all = this.#open(() => store.all?.());
+    if (all === undefined) {
       throw new SessionError("unsupported", "The store cannot list its sessions: it has no method `all`.");
     }
-    yield* this.#valid(store.all());
+    yield* this.#valid(all);
   }
 
   /** The sessions of a subject, verified; of stores without an index no markers. */
@@ -34,7 +38,7 @@ export class Directory {
       const remedy = "for example subject: (data) => data.userId";
       throw new SessionError("invalid-option", `list and revoke need the option subject of SessionManager, ${remedy}.`);
     }
-    const indexed = options.store.findBySubject?.(subject);
+    const indexed = this.#open(() => options.store.findBySubject?.(subject));
     for await (const found of indexed === undefined ? this.all() : this.#valid(indexed, onUnknown)) {
       if (isMarker(found) ? indexed !== undefined : records.subjectOf(found.record.values) === subject) yield found;
     }
@@ -50,12 +54,17 @@ export class Directory {
     }
   }
 
-  async *#valid(
-    stored: AsyncIterable<[key: string, session: StoredSession]>,
-    onUnknown?: (error: SessionError) => void,
-  ): AsyncGenerator<Found> {
+  /** Begins to read what the store lists; undefined when it cannot list. */
+  #open(list: () => AsyncIterable<Listed> | undefined): AsyncIterator<Listed> | undefined {
+    try {
+      return list()?.[Symbol.asyncIterator]();
+    } catch (error) {
+      throw this.#core.storeError("list sessions", error);
+    }
+  }
+
+  async *#valid(reader: AsyncIterator<Listed>, onUnknown?: (error: SessionError) => void): AsyncGenerator<Found> {
     const { records, limits } = this.#core;
-    const reader = stored[Symbol.asyncIterator]();
     try {
       for (;;) {
         const next = await limits

@@ -1,8 +1,9 @@
 // What reviewers broke once: commits that are tried again, answers that come late, stores that fall silent while they list.
+import { inspect } from "node:util";
 import { MemoryStore, SessionManager, type SessionOptions } from "scs-session";
 import { FaultyStore, TestClock } from "scs-session/testing";
 import { expect, test } from "vitest";
-import { cookieOf, settle, setup, uniqueName, visit } from "./helpers.ts";
+import { cookieOf, failure, settle, setup, uniqueName, visit } from "./helpers.ts";
 
 interface Data {
   userId: number;
@@ -164,6 +165,34 @@ test("a list that the store does not answer ends with storeTimeout, and so does 
     await settle();
     clock.advance("6s");
     expect(await asked).toMatchObject({ code: "store-unavailable" });
+  }
+});
+
+test("a store that throws instead of rejecting is out of order, too, and tells nothing", async () => {
+  const throwing = (): never => {
+    throw new Error("DELETE FROM sessions WHERE token = 'secret'");
+  };
+  const methods = ["find", "commit", "delete", "replace", "touch", "all", "findBySubject", "deleteExpired"] as const;
+  const memory = new MemoryStore();
+  const sessions = new SessionManager<Data>({ ...bySubject, cookie: { name: uniqueName() }, store: memory });
+  const session = await sessions.load();
+  session.put("userId", 1);
+  const { token } = await sessions.commit(session);
+  session.put("n", 1);
+  for (const method of methods) memory[method] = throwing;
+  const read = async (list: AsyncIterable<unknown>): Promise<void> => {
+    for await (const _ of list) expect.unreachable();
+  };
+  for (const work of [
+    () => sessions.load(token),
+    () => sessions.commit(session),
+    () => read(sessions.iterate()),
+    () => read(sessions.list({ subject: 1 })),
+    () => sessions.revoke({ subject: 1 }),
+    () => sessions.prune(),
+  ]) {
+    const error = await failure(work);
+    expect([error.code, inspect(error).includes("secret")]).toEqual(["store-unavailable", false]);
   }
 });
 
