@@ -52,6 +52,11 @@ export class Changes {
   newToken: string | undefined;
   earlierTokens: string[] = [];
 
+  /** The tokens of all attempts, the newest first. */
+  get tokens(): string[] {
+    return this.newToken === undefined ? this.earlierTokens : [this.newToken, ...this.earlierTokens];
+  }
+
   /** Whether there is anything to store, apart from ending the old session. */
   get saves(): boolean {
     return (

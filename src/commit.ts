@@ -25,9 +25,19 @@ export function carryOut(work: Work, state: SessionState, changes: Changes): Pro
   changes.newToken = undefined;
   if (state.attached && needsToken(work.records, state, changes)) throw withoutToken();
   const attempted = attempt(work, state, changes);
-  return changes.earlierTokens.length === 0
-    ? attempted
-    : attempted.then((standing) => forgetEarlier(work, changes.earlierTokens, standing));
+  if (changes.earlierTokens.length === 0) return attempted;
+  return attempted.then(
+    (standing) => forgetEarlier(work, changes.earlierTokens, standing),
+    async (error: unknown) => {
+      if (isFinal(error)) await forgetEarlier(work, changes.earlierTokens, undefined);
+      throw error;
+    },
+  );
+}
+
+/** Whether the commit that failed so is not tried again as it was. */
+export function isFinal(error: unknown): boolean {
+  return !(error instanceof SessionError && error.code === "store-unavailable");
 }
 
 /** After a further attempt: what the earlier ones have stored goes. */
@@ -215,21 +225,31 @@ async function renew(
   const token = (changes.newToken ??= newToken());
   const key = records.keyOf(token);
   let created: Found | undefined;
-  for (let at = newest; ; at = newest) {
-    if (newest === undefined || isMarker(newest)) return superseded(work, state, changes, loaded, newest, created);
-    if (at !== undefined) noteConflict(work, changes, at, newest);
-    const record = await reviseOrWithdraw(work, newest.record, changes, created);
-    const written =
-      created === undefined ? await records.create(key, record, limit) : await records.replace(created, record, limit);
-    if (typeof written !== "object") return { gone: newest }; // revoked meanwhile
-    created = written;
-    const answer = await records.mark(newest, key, commitId(changes), limit);
-    if (typeof answer === "object") {
-      const automatic = changes.renewal === undefined;
-      work.publish({ type: "renewed", session: records.idOf(newest.key), successor: records.idOf(key), automatic });
-      return { stored: created, token };
+  try {
+    for (let at = newest; ; at = newest) {
+      if (newest === undefined || isMarker(newest)) {
+        return await superseded(work, state, changes, loaded, newest, created);
+      }
+      if (at !== undefined) noteConflict(work, changes, at, newest);
+      const record = revise(newest.record, changes);
+      const written =
+        created === undefined
+          ? await records.create(key, record, limit)
+          : await records.replace(created, record, limit);
+      if (typeof written !== "object") return { gone: newest }; // revoked meanwhile
+      created = written;
+      const answer = await records.mark(newest, key, commitId(changes), limit);
+      if (typeof answer === "object") {
+        const automatic = changes.renewal === undefined;
+        work.publish({ type: "renewed", session: records.idOf(newest.key), successor: records.idOf(key), automatic });
+        return { stored: created, token };
+      }
+      newest = answer === "conflict" ? await records.find(newest.key, limit) : undefined;
     }
-    newest = answer === "conflict" ? await records.find(newest.key, limit) : undefined;
+  } catch (error) {
+    // Nobody will ever be given its token.
+    if (created !== undefined && isFinal(error)) await records.delete(created, limit);
+    throw error;
   }
 }
 
@@ -247,8 +267,7 @@ async function superseded(
 ): Promise<Standing> {
   const { records, limit, publish } = work;
   const successor = newest?.record.successor;
-  const tokens = changes.newToken === undefined ? changes.earlierTokens : [changes.newToken, ...changes.earlierTokens];
-  const token = tokens.find((each) => records.keyOf(each) === successor);
+  const token = changes.tokens.find((each) => records.keyOf(each) === successor);
   if (token !== undefined && successor !== undefined) {
     // Our own marker: the renewal was carried out, and its answer lost.
     if (created !== undefined && created.key !== successor) await records.delete(created, limit);
@@ -256,19 +275,16 @@ async function superseded(
     return stored === undefined ? { gone: undefined } : { stored, token };
   }
   // Whether the value is still there can no longer be told.
-  if (changes.taken().length > 0) {
-    if (created !== undefined) await records.delete(created, limit);
-    throw taken();
-  }
+  if (changes.taken().length > 0) throw taken();
   const own = ownOperations(records, changes, loaded?.record.values ?? {});
   if (own.length === 0) {
     if (created !== undefined) await records.delete(created, limit);
     return { gone: newest };
   }
+  const start = { ...blank(state), deadline: changes.deadline ?? state.home.now() + state.home.lifetime };
+  const record = revise(start, changes, own); // before anything is ended: an update may throw
   await end(work, newest);
   const fresh = (changes.newToken ??= newToken());
-  const start = { ...blank(state), deadline: changes.deadline ?? state.home.now() + state.home.lifetime };
-  const record = { ...revise(start, changes), values: apply({}, own) };
   const stored =
     created === undefined
       ? await records.create(records.keyOf(fresh), record, limit)
@@ -307,25 +323,10 @@ function withoutToken(): SessionError {
   );
 }
 
-/** `revise`; when that throws, what a renewal has stored already is taken away. */
-async function reviseOrWithdraw(
-  { records, limit }: Work,
-  record: SessionRecord,
-  changes: Changes,
-  created: Found | undefined,
-): Promise<SessionRecord> {
-  try {
-    return revise(record, changes);
-  } catch (error) {
-    if (created !== undefined) await records.delete(created, limit);
-    throw error;
-  }
-}
-
 /** A record with the changes made to it. */
-function revise(record: SessionRecord, changes: Changes): SessionRecord {
+function revise(record: SessionRecord, changes: Changes, operations = changes.operations): SessionRecord {
   return {
-    values: apply(record.values, changes.operations),
+    values: apply(record.values, operations),
     deadline: Math.max(changes.deadline ?? record.deadline, changes.earliestDeadline ?? 0),
     createdAt: record.createdAt,
     rememberMe: changes.rememberMe ?? record.rememberMe,

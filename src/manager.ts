@@ -357,8 +357,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     const keys = new Set<string>();
     if (stored !== undefined) keys.add(stored.key);
     for (const each of [changes, committing]) {
-      for (const token of each?.earlierTokens ?? []) keys.add(this.#core.records.keyOf(token));
-      if (each?.newToken !== undefined) keys.add(this.#core.records.keyOf(each.newToken));
+      for (const token of each?.tokens ?? []) keys.add(this.#core.records.keyOf(token));
     }
     return keys;
   }

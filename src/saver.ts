@@ -1,7 +1,7 @@
 /** From what was asked of a session to the store, and to what the client is told. */
 
 import { apply, Changes } from "./changes.ts";
-import { carryOut, type Standing } from "./commit.ts";
+import { carryOut, isFinal, type Standing } from "./commit.ts";
 import type { Core } from "./core.ts";
 import type { Work } from "./ending.ts";
 import { SessionError } from "./errors.ts";
@@ -31,7 +31,11 @@ export class Saver {
    */
   save(state: SessionState, responds = false): Promise<void> {
     const { running, committing, changes, touched, stale, outcome } = state;
-    if (running !== undefined) return running.catch(() => undefined).then(() => this.save(state, responds));
+    if (running !== undefined) {
+      const next = running.catch(() => undefined).then(() => this.save(state, responds));
+      this.#core.track(next);
+      return next;
+    }
     const earlier = responds && outcome !== "cleared" ? outcome : undefined;
     const hasWork = committing !== undefined || !changes.isEmpty || touched !== undefined || stale;
     if (hasWork || earlier !== undefined) return (state.running = this.#save(state, responds, earlier));
@@ -41,12 +45,21 @@ export class Saver {
 
   /** Carries out a pending destroy, and drops everything else. */
   async saveDestroy(state: SessionState): Promise<void> {
-    while (state.running !== undefined) await state.running.catch(() => undefined);
-    if (state.committing?.destroy !== true && !state.changes.destroy) return;
-    state.committing = undefined;
-    state.changes = new Changes();
-    state.changes.destroy = true;
-    await this.save(state);
+    this.#core.begin();
+    try {
+      while (state.running !== undefined) await state.running.catch(() => undefined);
+      const { committing, changes } = state;
+      if (committing?.destroy !== true && !changes.destroy) return;
+      const destroy = new Changes();
+      destroy.destroy = true;
+      // A renewal that failed half way has stored what was loaded under a token of its own.
+      destroy.earlierTokens = committing?.tokens ?? [];
+      state.committing = undefined;
+      state.changes = destroy;
+      await this.save(state);
+    } finally {
+      this.#core.end();
+    }
   }
 
   /** Only called with something to wait for. `earlier`: what an earlier commit has left to be told to the client. */
@@ -89,10 +102,9 @@ export class Saver {
    * What another request has made impossible would fail again and again: it is dropped, but for a destroy.
    */
   #giveUp(state: SessionState, changes: Changes, error: unknown): void {
-    const code = error instanceof SessionError ? error.code : undefined;
-    if (code === "store-unavailable") return;
+    if (!isFinal(error)) return;
     state.committing = undefined;
-    if (code === "too-large") {
+    if (error instanceof SessionError && error.code === "too-large") {
       state.changes = changes.followedBy(state.changes);
       return;
     }

@@ -1,5 +1,5 @@
 // What a commit carries over from one attempt to the next, and what it does to the sessions beside its own.
-import { MemoryStore, SessionManager, type SessionOptions } from "scs-session";
+import { MemoryStore, SessionManager, type Session, type SessionOptions } from "scs-session";
 import { loadAndSave } from "scs-session/fetch";
 import { FaultyStore, TestClock } from "scs-session/testing";
 import { expect, test } from "vitest";
@@ -37,7 +37,13 @@ function processes(options: SessionOptions<Data> = {}) {
     await there.commit(session);
   };
   const keys = async (token: string): Promise<string[]> => (await there.load(token)).keys();
-  return { name, clock, store, here, there, stored, end, keys, events: eventsOf(name) };
+  /** The keys of every live session, also of one whose token nobody was given. */
+  const live = async (): Promise<string[]> => {
+    const found: string[] = [];
+    for await (const session of there.iterate()) found.push(session.keys().join());
+    return found;
+  };
+  return { name, clock, store, here, there, stored, end, keys, live, events: eventsOf(name) };
 }
 
 const tooLarge = "x".repeat(2_000);
@@ -204,4 +210,164 @@ test("a put after renewToken is the renewal's own, although the key was put befo
   await end(token);
   const { token: next } = await here.commit(session);
   expect((await there.load(next)).get("n")).toBe(3);
+});
+
+test("a renewal that has become too large leaves no session behind", async () => {
+  const { store, here, there, stored, live } = processes({ maxBytes: 1_000 });
+  const token = await stored({ userId: 1 });
+  const session = await here.load(token);
+  session.renewToken();
+  session.put("code", "x".repeat(300));
+  store.holds = (method) => method === "replace";
+  const first = here.commit(session).catch((error: unknown) => error);
+  await settle();
+  const other = await there.load(token);
+  other.put("large", "x".repeat(700));
+  await there.commit(other);
+  store.holds = false;
+  await store.waiting[0]!.complete();
+  expect(await first).toMatchObject({ code: "too-large" });
+  expect(await live()).toEqual(["large,userId"]);
+});
+
+test("a renewal whose second attempt is too late for its code leaves nothing of the first behind", async () => {
+  const { store, here, there, stored, live } = processes();
+  const token = await stored({ userId: 1, code: "secret" });
+  const session = await here.load(token);
+  session.pop("code", { once: true });
+  session.renewToken();
+  session.put("n", 1);
+  store.holds = (method) => method === "replace";
+  const first = here.commit(session).catch((error: unknown) => error);
+  await settle();
+  store.holds = false;
+  await store.waiting[0]!.fail();
+  expect(await first).toMatchObject({ code: "store-unavailable" });
+  const other = await there.load(token);
+  other.pop("code");
+  await there.commit(other);
+  await expect(here.commit(session)).rejects.toMatchObject({ code: "taken" });
+  expect(await live()).toEqual(["userId"]);
+});
+
+test("a destroy after a renewal that failed half way ends what that has stored, although the client has gone", async () => {
+  const { name, store, here, stored, live } = processes();
+  const cookie = `${name}=${await stored({ userId: 1 })}`;
+  const leaving = new AbortController();
+  store.holds = (method) => method === "replace";
+  const handler = loadAndSave(here, async (request) => {
+    const session = here.of(request);
+    session.renewToken();
+    session.put("n", 1);
+    await here.commit(session).catch(() => undefined);
+    session.destroy();
+    leaving.abort();
+    return new Promise<Response>(() => undefined);
+  });
+  void handler(new Request("http://localhost/", { headers: { cookie }, signal: leaving.signal }));
+  await settle();
+  store.holds = false;
+  await store.waiting[0]!.fail();
+  await settle();
+  expect(await live()).toEqual([]);
+});
+
+/** A renewal, by a user who is logged in, whose session is ended before its marker is written. */
+async function renewalOfEnded(use: (session: Session<Data>) => void) {
+  const { store, here, stored, end, live } = processes();
+  const token = await stored({ userId: 1, n: 1 });
+  const session = await here.load(token);
+  use(session);
+  store.holds = (method) => method === "replace";
+  const committing = here.commit(session).then(
+    () => "stored",
+    (error: unknown) => String(error),
+  );
+  await settle();
+  await end(token);
+  store.holds = false;
+  await store.waiting[0]!.complete();
+  return { answer: await committing, live: await live() };
+}
+
+const incremented = (n: number | undefined): number => {
+  if (n === undefined) throw new Error("there is no n");
+  return n + 1;
+};
+
+test("a renewal that keeps only what is its own asks nothing else of the session that is no more", async () => {
+  const renewed = await renewalOfEnded((session) => {
+    session.update("n", incremented);
+    session.renewToken();
+    session.put("code", "own");
+  });
+  expect(renewed).toEqual({ answer: "stored", live: ["code"] });
+});
+
+test("a renewal whose own update throws on the session that is no more leaves none behind", async () => {
+  const renewed = await renewalOfEnded((session) => {
+    session.renewToken();
+    session.update("n", incremented);
+  });
+  expect(renewed).toEqual({ answer: "Error: there is no n", live: [] });
+});
+
+test("an update that throws ends no session of others: all or nothing", async () => {
+  const { here, there, stored, live } = processes();
+  const token = await stored({ n: 1 });
+  const session = await here.load(token);
+  session.renewToken();
+  session.update("n", incremented);
+  const other = await there.load(token);
+  other.renewToken();
+  other.put("userId", 1);
+  await there.commit(other);
+  await expect(here.commit(session)).rejects.toThrow("there is no n");
+  expect(await live()).toEqual(["n,userId"]);
+});
+
+test("closing waits also for a commit that waits for another one", async () => {
+  const { store, here, stored, keys } = processes();
+  const token = await stored({ userId: 1 });
+  const session = await here.load(token);
+  session.put("n", 1);
+  store.holds = (method) => method === "replace";
+  const first = here.commit(session).catch((error: unknown) => error);
+  const second = here.commit(session);
+  await settle();
+  let isClosed = false;
+  const closed = here.close().then(() => (isClosed = true));
+  await store.waiting[0]!.fail();
+  await settle();
+  expect([await first, isClosed]).toMatchObject([{ code: "store-unavailable" }, false]);
+  await store.waiting[0]!.complete();
+  await second;
+  await closed;
+  expect(await keys(token)).toEqual(["n", "userId"]);
+});
+
+test("closing waits also for a destroy that waits for a commit, although the client has gone", async () => {
+  const { name, store, here, stored, keys } = processes();
+  const token = await stored({ userId: 1 });
+  const leaving = new AbortController();
+  store.holds = (method) => method === "replace";
+  const handler = loadAndSave(here, (request) => {
+    const session = here.of(request);
+    session.put("n", 1);
+    here.commit(session).catch(() => undefined);
+    session.destroy();
+    leaving.abort();
+    return new Promise<Response>(() => undefined);
+  });
+  const headers = { cookie: `${name}=${token}` };
+  void handler(new Request("http://localhost/", { headers, signal: leaving.signal }));
+  await settle();
+  let isClosed = false;
+  const closed = here.close().then(() => (isClosed = true));
+  await store.waiting[0]!.fail();
+  await settle();
+  expect([isClosed, store.waiting.length]).toEqual([false, 1]);
+  await store.waiting[0]!.complete();
+  await closed;
+  expect(await keys(token)).toEqual([]);
 });
