@@ -274,12 +274,25 @@ describe("the session of a socket", () => {
     expect(store.calls).toEqual([]);
   });
 
+  test("does not log in who was found to be logged out", async () => {
+    const { sessions, store } = await loggedIn();
+    const anonymous = await signIn(sessions, { count: 1 });
+    const session = (await (await sessions.attach({ headers: anonymous }))!.load())!;
+    await visit(sessions, (each) => each.destroy(), { cookie: anonymous["cookie"] });
+    session.put("count", 2);
+    await sessions.commit(session);
+    session.put("userId", "anna");
+    store.calls.length = 0;
+    expect((await failure(() => sessions.commit(session))).code).toBe("headers-sent");
+    expect(store.calls).toEqual([]);
+  });
+
   test("can be ended, and given an earlier end", async () => {
     const { sessions, attach, poll, cookie } = await loggedIn();
     const attached = await attach();
     const shorter = (await attached.load())!;
     shorter.setDeadline(new Date(shorter.deadline.getTime() - 1_000));
-    await sessions.commit(shorter);
+    expect((await sessions.commit(shorter)).expiry).toEqual(shorter.deadline);
     const session = (await attached.load())!;
     expect(session.deadline).toEqual(shorter.deadline);
     session.destroy();

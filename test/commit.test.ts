@@ -371,3 +371,67 @@ test("closing waits also for a destroy that waits for a commit, although the cli
   await closed;
   expect(await keys(token)).toEqual([]);
 });
+
+test("commits of one session in one process do not conflict: each costs one call, a destroy among them, too", async () => {
+  const { store, here, stored, events } = processes();
+  const token = await stored({ userId: 1 });
+  const [put, update, destroy] = [await here.load(token), await here.load(token), await here.load(token)];
+  put.put("n", 1);
+  update.update("n", (n = 0) => n + 1);
+  destroy.destroy();
+  store.calls.length = events.length = 0;
+  await Promise.all([put, update, destroy].map((session) => here.commit(session)));
+  expect(store.calls).toEqual(["replace", "replace", "replace"]);
+  expect(events.filter(({ type }) => type === "destroyed")).toHaveLength(1);
+});
+
+test("of two that end a session only one tells of it", async () => {
+  const { here, there, stored, events } = processes();
+  const token = await stored({ n: 1 });
+  const both = [await here.load(token), await there.load(token)] as const;
+  for (const session of both) session.destroy();
+  await here.commit(both[0]);
+  await there.commit(both[1]);
+  expect(events.filter(({ type }) => type === "destroyed")).toHaveLength(1);
+});
+
+test("a session that was renewed while it was merged into another has ended, and what it was given is there", async () => {
+  const { here, there, stored, live } = processes();
+  const [token, other] = [await stored({ n: 1 }), await stored({ code: "old" })];
+  const session = await here.load(token);
+  await here.merge(session, other);
+  const renewing = await there.load(other);
+  renewing.renewToken();
+  renewing.put("code", "new");
+  await there.commit(renewing);
+  await here.commit(session);
+  expect(await live()).toEqual(["code,n"]);
+  expect(session.get("code")).toBe("new");
+});
+
+test("what was put into a merged session meanwhile is kept by a second attempt, too", async () => {
+  const { store, here, there, stored, live } = processes();
+  const [token, other] = [await stored({ n: 1 }), await stored({ code: "old" })];
+  const session = await here.load(token);
+  await here.merge(session, other);
+  const writing = await there.load(other);
+  writing.put("code", "new");
+  await there.commit(writing);
+  store.holds = true;
+  const first = here.commit(session).catch((error: unknown) => error);
+  // Stored; the other one has changed; found; what is new of it stored.
+  for (const method of ["replace", "replace", "find", "replace"]) {
+    await settle();
+    expect(store.waiting[0]!.method).toBe(method);
+    await store.waiting[0]!.complete();
+  }
+  await settle();
+  await store.waiting[0]!.loseAnswer(); // that it has ended
+  await settle();
+  await store.waiting[0]!.fail();
+  expect(await first).toMatchObject({ code: "store-unavailable" });
+  store.holds = false;
+  await here.commit(session);
+  expect(await live()).toEqual(["code,n"]);
+  expect(session.get("code")).toBe("new");
+});
