@@ -129,3 +129,6 @@ async function cutListeners({ kind, at: [url = ""] }: Backend): Promise<void> {
     client.destroy();
   }
 }
+
+// A file without any test fails, and TEST_SKIP may leave out both.
+if (backends.length === 0) test.skip("two processes on neither", () => undefined);
