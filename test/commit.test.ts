@@ -435,3 +435,68 @@ test("what was put into a merged session meanwhile is kept by a second attempt, 
   expect(await live()).toEqual(["code,n"]);
   expect(session.get("code")).toBe("new");
 });
+
+test("a session that was found to be gone has no token any more", async () => {
+  const { here, stored, end } = processes();
+  const token = await stored({ n: 1 });
+  const session = await here.load(token);
+  session.put("n", 2);
+  await end(token);
+  await here.commit(session);
+  expect([session.token, session.id]).toEqual(["", undefined]);
+});
+
+test("a session that an explicit commit has stored is handed out, although the store is out of order since then", async () => {
+  const { store, here } = processes();
+  const handler = loadAndSave(here, async (request) => {
+    const session = here.of(request);
+    session.put("n", 1);
+    await here.commit(session);
+    store.failure = new Error("out of order");
+    return new Response("ok");
+  });
+  const response = await handler(new Request("http://localhost/"));
+  expect([response.status, response.headers.getSetCookie().length]).toEqual([200, 1]);
+});
+
+test("who brings only cookies of before renewals, several of them, gets no new session", async () => {
+  const { here, there, stored, live } = processes();
+  const both = [await stored({ n: 1 }), await stored({ n: 2 })];
+  for (const token of both) {
+    const renewing = await there.load(token);
+    renewing.renewToken();
+    await there.commit(renewing);
+  }
+  const session = await here.load(both);
+  session.put("n", 3);
+  expect((await here.commit(session)).token).toBe("");
+  expect(await live()).toEqual(["n", "n"]);
+});
+
+test("a destroy whose answer was lost has been carried out", async () => {
+  const { store, here, stored, keys } = processes();
+  const token = await stored({ n: 1 });
+  const session = await here.load(token);
+  session.destroy();
+  store.holds = (method) => method === "replace";
+  const committing = here.commit(session);
+  await settle();
+  await store.waiting[0]!.loseAnswer();
+  expect((await committing).headers[0]?.[1]).toContain("Max-Age=0");
+  expect(await keys(token)).toEqual([]);
+});
+
+test("a renewed token leads to its successor for a minute, also where the idle timeout is shorter", async () => {
+  const { clock, here, there, stored, live } = processes({ idleTimeout: "30s" });
+  const token = await stored({ n: 1 });
+  const renewing = await there.load(token);
+  renewing.renewToken();
+  const { token: next } = await there.commit(renewing);
+  clock.advance("25s");
+  await there.load(next, { touch: true });
+  clock.advance("20s");
+  const late = await here.load(token);
+  late.destroy();
+  await here.commit(late);
+  expect(await live()).toEqual([]);
+});

@@ -56,6 +56,18 @@ describe.each([
   }
 
   describe("the session", () => {
+    test("is stored by one call, and not looked at again by the response", async () => {
+      const all = setup();
+      const { port } = await site(all, (context) => {
+        all.sessions.of(context).put("n", 1);
+        context.body = "ok";
+      });
+      const cookie = cookieOf(await ask(port).response())!;
+      all.store.calls.length = 0;
+      await ask(port, "GET", "/", { cookie }).response();
+      expect(all.store.calls).toEqual(["find", "replace"]);
+    });
+
     test("stands on the context as ctx.session, under another name, or nowhere", async () => {
       const { sessions } = setup();
       const seen: unknown[] = [];
