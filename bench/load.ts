@@ -72,7 +72,7 @@ export async function load(given: Load): Promise<Answers> {
           failures++;
           failure ??= answer.slice(0, answer.indexOf("\r\n"));
         }
-        answer = "";
+        [answer, isChunked] = ["", undefined];
         times.push(performance.now() - at);
         next();
       });
