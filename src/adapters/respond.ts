@@ -52,27 +52,28 @@ export async function respond(manager: AnyManager, answering: Answering): Promis
   isOver = true;
   exchange.seal();
   if (!exchange.needsCommit && !exchange.hasHeaders) return response;
-  const stored = storedFor(incoming.keys[0] ?? incoming);
+  const request = incoming.keys[0] ?? incoming;
   try {
     if (exchange.needsCommit) await exchange.commit();
   } catch (error) {
     // Nobody reads the handler's body any more.
     if (!isUpgrade(response)) response.body?.cancel().catch(() => undefined);
     // The sessions of other managers inside of this one are stored; their headers were on the response that is not sent.
-    const speaking = [...stored, exchange];
+    const speaking = [...(storedInside.get(request) ?? []), exchange];
     const addHeaders = (headers: ResponseHeaders): void => {
       for (const each of speaking) each.writeHeaders(headers);
     };
     return withHeaders(await answering.fail(error, addHeaders), speaking);
   }
-  stored.push(exchange);
-  const mayChange = (answering.isFresh?.() === true || exchange.onlyVaries) && keepsHeaders();
+  if (exchange.outer !== undefined) storedInside.set(request, [...(storedInside.get(request) ?? []), exchange]);
+  if (isUpgrade(response)) return response;
+  const isNobodyElses = answering.isFresh?.() === true;
+  const mayChange = (isNobodyElses || (exchange.onlyVaries && !isBodiless(response))) && keepsHeaders();
   return mayChange && changeHeaders(response, exchange) ? response : withHeaders(response, [exchange]);
 }
 
 /** Adds the headers to the response itself; false where that cannot be changed, as after a redirect or a fetch. */
 function changeHeaders(response: Response, exchange: Exchange): boolean {
-  if (isUpgrade(response)) return true;
   try {
     exchange.writeHeaders(response.headers);
     return true;
@@ -97,13 +98,12 @@ function keepsHeaders(): boolean {
   return looked.keeps;
 }
 
-/** The exchanges of a request that are stored: one for each manager. */
-const storedExchanges = new WeakMap<object, Exchange[]>();
+/** The exchanges of a request that are stored, of managers inside of one that may still fail. */
+const storedInside = new WeakMap<object, readonly Exchange[]>();
 
-function storedFor(request: object): Exchange[] {
-  let stored = storedExchanges.get(request);
-  if (stored === undefined) storedExchanges.set(request, (stored = []));
-  return stored;
+/** A body can be sent only once. Without one, a response may be a constant that routes without session hand out, too. */
+function isBodiless({ status }: Response): boolean {
+  return status === 204 || status === 205 || status === 304;
 }
 
 /** A Request, as the core reads it. `context`: the framework's own, under which `sessions.of` finds the session as well. */
@@ -125,7 +125,7 @@ export function answer(error: unknown): Response {
 /** A copy with the headers of the sessions: the handler may hand out the same Response to others, who must not get the token. */
 function withHeaders(response: Response, exchanges: readonly Exchange[]): Response {
   const speaking = exchanges.filter(({ hasHeaders }) => hasHeaders);
-  if (speaking.length === 0 || isUpgrade(response)) return response;
+  if (speaking.length === 0) return response;
   // The headers before the body, see keepsHeaders; and not by way of the copy's, which some share with what was given.
   const headers = new Headers(response.headers);
   for (const exchange of speaking) exchange.writeHeaders(headers);

@@ -114,6 +114,12 @@ test("the same Response can be handed out to everyone", async () => {
   });
   const [one, two] = [await handle(new Request(url)), await handle(new Request(url))];
   expect([names(one), names(two), names(shared)]).toEqual([["session"], ["session"], []]);
+  const read = loadAndSave(sessions, (request) => {
+    sessions.of(request).get("n");
+    return shared;
+  });
+  expect((await read(new Request(url))).headers.get("vary")).toBe("Cookie");
+  expect([...shared.headers]).toEqual([]); // routes without session hand it out, too
 });
 
 test("a response to a session that was only read is handed on itself, where its headers can be changed", async () => {
