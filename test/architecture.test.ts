@@ -89,7 +89,8 @@ const runtimeModules: Record<string, readonly string[]> = {
   "src/adapters/next.ts": ["next/headers.js"],
   "src/adapters/node.ts": ["node:http"],
   "src/stores/memory.ts": ["node:buffer"],
-  "src/stores/redis.ts": ["node:buffer", "node:crypto"],
+  "src/stores/redis.ts": ["node:buffer"],
+  "src/stores/redis-scripts.ts": ["node:crypto"],
   "src/stores/redis-client.ts": ["node:buffer"],
   "src/stores/sql.ts": ["node:buffer"],
   "src/stores/sql-dialect.ts": ["node:buffer"],
@@ -160,6 +161,7 @@ describe("the package", () => {
     "src/adapters/h3-module.d.ts",
     "src/adapters/next-headers.d.ts",
     ...["src/stores/redis-client.ts", "src/stores/redis-push.ts", "src/stores/postgres-push.ts", "src/stores/sql.ts"],
+    "src/stores/redis-scripts.ts",
     ...["src/stores/sql-dialect.ts", "src/stores/sql-migration.ts", "src/stores/abort.ts"],
   ];
 
