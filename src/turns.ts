@@ -3,7 +3,7 @@
 import type { Limit } from "./limit.ts";
 
 /** What was last seen under a key; undefined where that is not known. */
-export type Known<Latest> = { readonly at: Latest } | undefined;
+type Known<Latest> = { readonly at: Latest } | undefined;
 
 /** A turn that is not over; the one after it waits for what it leaves. */
 interface Turn<Latest> {

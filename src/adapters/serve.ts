@@ -206,23 +206,25 @@ export function expectOptions(name: string, options: object, known: readonly str
 export function wrongAdapter(name: string, first: unknown): SessionError {
   const { socket, onerror, ctx, req, context, headers, addHook, resolve } = (first ?? {}) as Record<string, unknown>;
   const isHono = typeof req === "object" && req !== null && "raw" in req;
-  const right =
-    onerror !== undefined && req !== undefined
-      ? 'the context of Koa: import loadAndSave from "scs-session/koa"'
-      : socket !== undefined
-        ? 'a request of Node or Express: import loadAndSave from "scs-session/node" or "scs-session/express"'
-        : isHono
-          ? 'the context of Hono: import loadAndSave from "scs-session/hono"'
-          : req !== undefined && context !== undefined
-            ? 'an event of h3: import loadAndSave from "scs-session/h3"'
-            : ctx !== undefined || req !== undefined
-              ? "the context of a framework such as Koa or Hono: this adapter does not serve it"
-              : headers instanceof Headers
-                ? 'a Request of fetch: import loadAndSave from "scs-session/fetch"'
-                : addHook !== undefined
-                  ? 'a Fastify instance: app.register(loadAndSave(sessions)), imported from "scs-session/fastify"'
-                  : resolve !== undefined
-                    ? 'the input of a hook of SvelteKit: import loadAndSave from "scs-session/sveltekit"'
-                    : "none of the arguments it takes";
+  const hints: readonly (readonly [is: boolean, what: string])[] = [
+    [onerror !== undefined && req !== undefined, 'the context of Koa: import loadAndSave from "scs-session/koa"'],
+    [
+      socket !== undefined,
+      'a request of Node or Express: import loadAndSave from "scs-session/node" or "scs-session/express"',
+    ],
+    [isHono, 'the context of Hono: import loadAndSave from "scs-session/hono"'],
+    [req !== undefined && context !== undefined, 'an event of h3: import loadAndSave from "scs-session/h3"'],
+    [
+      ctx !== undefined || req !== undefined,
+      "the context of a framework such as Koa or Hono: this adapter does not serve it",
+    ],
+    [headers instanceof Headers, 'a Request of fetch: import loadAndSave from "scs-session/fetch"'],
+    [
+      addHook !== undefined,
+      'a Fastify instance: app.register(loadAndSave(sessions)), imported from "scs-session/fastify"',
+    ],
+    [resolve !== undefined, 'the input of a hook of SvelteKit: import loadAndSave from "scs-session/sveltekit"'],
+  ];
+  const [, right] = hints.find(([is]) => is) ?? [true, "none of the arguments it takes"];
   return new SessionError("wrong-adapter", `loadAndSave of scs-session/${name} was called with ${right}.`);
 }
