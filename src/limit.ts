@@ -11,7 +11,7 @@ export class Limits {
   readonly #ms: number;
   readonly #expiry: boolean;
   readonly #onReached: (error: SessionError) => void;
-  readonly #running = new Set<Limit>();
+  readonly #running = new Running();
   #armed = false;
 
   /** `expiry`: whether the calls of the store want to know it. */
@@ -54,7 +54,7 @@ export class Limits {
     this.#clock.after(ms, () => {
       this.#armed = false;
       const now = this.#clock.now();
-      for (const limit of this.#running) {
+      for (let limit = this.#running.first; limit !== undefined; limit = this.#running.first) {
         const left = limit.end - now;
         // When the system's clock was set back meanwhile, the end seems farther away than it ever was.
         if (left > 0 && left <= this.#ms) {
@@ -68,8 +68,38 @@ export class Limits {
   }
 }
 
+/**
+ * What is running, the oldest first. A list, since a Set out of which things soon go again keeps one in three alive, in tables
+ * that it has outgrown, until a full garbage collection: with each the whole request.
+ */
+class Running {
+  first: Limit | undefined;
+  #last: Limit | undefined;
+
+  add(limit: Limit): void {
+    limit.before = this.#last;
+    if (this.#last === undefined) this.first = limit;
+    else this.#last.after = limit;
+    this.#last = limit;
+  }
+
+  /** May be called again. */
+  delete(limit: Limit): void {
+    const { before, after } = limit;
+    if (before !== undefined) before.after = after;
+    else if (this.first === limit) this.first = after;
+    else return;
+    if (after !== undefined) after.before = before;
+    else this.#last = before;
+    limit.before = limit.after = undefined; // or it would keep alive what came after it
+  }
+}
+
 /** One running limit; what a store receives as its call options. */
 export class Limit implements CallOptions {
+  /** Its neighbours among those that are running. */
+  before: Limit | undefined;
+  after: Limit | undefined;
   /** When the limit is reached, in milliseconds since the epoch. */
   readonly end: number;
   readonly expiry: boolean;

@@ -176,7 +176,7 @@ describe("on the wire", () => {
 
 describe("allocation", () => {
   setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
+  const collect = runInNewContext("gc") as (options?: { type: "minor" }) => void;
 
   /** Bytes for one run of `work`: the least of several, for a collection on the way or a compilation only add or hide. */
   async function allocated(work: () => Promise<unknown>): Promise<number> {
@@ -208,5 +208,35 @@ describe("allocation", () => {
     expect(load).toBeGreaterThan(500);
     expect(load).toBeLessThan(11_000);
     expect(write).toBeLessThan(39_000);
+  });
+
+  test("of requests that are over goes with the next minor collection, though others are under way", async () => {
+    const memory = new MemoryStore();
+    const underWay: (() => void)[] = [];
+    const store: Store = {
+      commit: (key, record) => memory.commit(key, record),
+      delete: (key) => memory.delete(key),
+      find: (key) => new Promise<void>((resolve) => underWay.push(resolve)).then(() => memory.find(key)),
+    };
+    const sessions = new SessionManager<{ text: string }>({ sweepInterval: false, store });
+    onTestFinished(() => sessions.close());
+    const session = await sessions.load();
+    session.put("text", "x".repeat(10_000));
+    const { token } = await sessions.commit(session);
+    const answerOldest = async (): Promise<void> => {
+      underWay.shift()?.();
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    for (let n = 0; n < 2_000; n++) {
+      void sessions.load(token);
+      if (underWay.length > 16) await answerOldest();
+      if (n % 100 === 0) collect({ type: "minor" });
+    }
+    while (underWay.length > 0) await answerOldest();
+    collect({ type: "minor" });
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(2_000_000); // all would be 20 MB
   });
 });
