@@ -2,6 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import manifest from "../package.json" with { type: "json" };
+import { ContractTable } from "./adapters/harness/contract-table.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -22,7 +23,7 @@ export default defineConfig({
     testTimeout: 60_000, // machines are shared; what hangs is found all the same
     hookTimeout: 120_000,
     globalSetup: "test/servers/index.ts",
-    reporters: ["default", "json"],
+    reporters: ["default", "json", new ContractTable()],
     outputFile: { json: "reports/test.json" },
     coverage: { provider: "v8", include: ["src/**/*.ts"], reportsDirectory: "coverage" },
   },

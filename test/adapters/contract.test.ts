@@ -1,35 +1,59 @@
-// Every adapter, on every major version of its framework, passes the whole contract; one table tells it.
-import { adapterContract } from "scs-session/testing";
-import { afterAll, describe, test } from "vitest";
+// Every adapter, on every major version of its framework, passes the whole contract; harness/contract-table.ts prints the table.
+import { readFileSync } from "node:fs";
+import { expect, onTestFinished, test, vi } from "vitest";
+import manifest from "../../package.json" with { type: "json" };
+import { ContractTable } from "./harness/contract-table.ts";
+import { testContract } from "./harness/contract.ts";
 import { express5, expressFour } from "./harness/express.ts";
 import { fastify } from "./harness/fastify.ts";
 import { fetchHandler } from "./harness/fetch.ts";
 import { h3 } from "./harness/h3.ts";
 import { hono } from "./harness/hono.ts";
 import { koa2, koa3 } from "./harness/koa.ts";
+import { next } from "./harness/next.ts";
 import { node } from "./harness/node.ts";
-import type { Harness } from "./harness/tools.ts";
+import { sveltekit } from "./harness/sveltekit.ts";
 
-const harnesses: readonly Harness[] = [node, express5, expressFour, fastify, koa3, koa2, fetchHandler, hono, h3];
+const harnesses = [node, express5, expressFour, fastify, koa3, koa2, fetchHandler, hono, h3];
+/** Those that have to be built first, and run the contract where that is done. */
+const built = [
+  { harness: next, call: "testContract(next)", file: "../examples/next.test.ts" },
+  { harness: sveltekit, call: "testContract(sveltekit)", file: "../examples/sveltekit.test.ts" },
+];
 
-const all = adapterContract(() => Promise.reject(new Error("is only listed"))).map(({ name }) => name);
-const results = new Map(harnesses.map(({ name }) => [name, new Map<string, string>()]));
+for (const harness of harnesses) testContract(harness);
 
-describe.each(harnesses)("$name:", ({ name, serve, without }) => {
-  for (const each of adapterContract(serve, without === undefined ? {} : { without })) {
-    test(each.name, async () => {
-      results.get(name)?.set(each.name, "FAIL");
-      await each.run();
-      results.get(name)?.set(each.name, "pass");
-    });
+test("the table has every adapter, on every major version of its framework that package.json names", () => {
+  const adapters = Object.entries(manifest.exports).flatMap(([subpath, target]) =>
+    typeof target === "object" && target.default.startsWith("./dist/adapters/") ? [subpath.slice(2)] : [],
+  );
+  const ranges: Record<string, string> = { ...manifest.peerDependencies, sveltekit: "^2" };
+  const columns = adapters.flatMap((adapter) => {
+    const majors = [...(ranges[adapter] ?? "").matchAll(/\^(\d+)/g)].map(([, major]) => `${adapter} ${major}`);
+    return majors.length > 0 ? majors : [adapter];
+  });
+  const named = [...harnesses, ...built.map(({ harness }) => harness)].map(({ name }) => name.toLowerCase());
+  expect(named.sort()).toEqual(columns.map((column) => (column === "node" ? "node:http" : column)).sort());
+  for (const { call, file } of built) {
+    expect(readFileSync(new URL(file, import.meta.url), "utf8"), file).toContain(call);
   }
 });
 
-afterAll(() => {
-  const widest = Math.max(...all.map((each) => each.length));
-  const columns = [...results.keys()];
-  const row = (first: string, cells: string[]): string =>
-    `${first.padEnd(widest)}  ${cells.map((cell, i) => cell.padEnd(columns[i]?.length ?? 0)).join("  ")}`;
-  const rows = all.map((each) => row(each, columns.map((name) => results.get(name)?.get(each) ?? "n/a"))); // prettier-ignore
-  console.log([row("adapter contract", columns), ...rows].join("\n"));
+test("the results of several files make one table", () => {
+  const file = (...tests: [adapter: string | undefined, name: string, state: string][]): unknown => ({
+    children: {
+      allTests: () => tests.map(([contract, name, state]) => ({ name, meta: () => ({ contract }), result: () => ({ state }) })),
+    },
+  }); // prettier-ignore
+  const log = vi.spyOn(console, "log").mockImplementation(() => undefined);
+  onTestFinished(() => log.mockRestore());
+  new ContractTable().onTestRunEnd([
+    file(["Two", "long case", "failed"], [undefined, "of no contract", "passed"]),
+    file(["One", "case", "passed"], ["One", "long case", "skipped"]),
+  ] as never);
+  expect(log.mock.calls.join().trim().split("\n")).toEqual([
+    "adapter contract  One      Two",
+    "case              pass     n/a",
+    "long case         skipped  FAIL",
+  ]);
 });

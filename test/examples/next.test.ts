@@ -4,9 +4,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { MemoryStore } from "scs-session/memory";
-import { adapterContract, FaultyStore, TestClock } from "scs-session/testing";
+import { FaultyStore, TestClock } from "scs-session/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { isSkipped } from "../servers/services.ts";
+import { testContract } from "../adapters/harness/contract.ts";
 import { next, nextServer } from "../adapters/harness/next.ts";
 import { drive, start } from "./drive.ts";
 
@@ -20,23 +21,7 @@ afterAll(async () => {
   if (!skip) await (await nextServer()).close();
 });
 
-describe.skipIf(skip)("Next 16:", () => {
-  const results = new Map<string, string>();
-  for (const { name, run } of adapterContract(next.serve, { without: next.without! })) {
-    test(name, async () => {
-      results.set(name, "FAIL");
-      await run();
-      results.set(name, "pass");
-    });
-  }
-
-  afterAll(() => {
-    const all = adapterContract(next.serve).map(({ name }) => name);
-    const widest = Math.max(...all.map((name) => name.length));
-    const rows = all.map((name) => `${name.padEnd(widest)}  ${results.get(name) ?? "n/a"}`);
-    console.log([`${"adapter contract".padEnd(widest)}  ${next.name}`, ...rows].join("\n"));
-  });
-});
+describe.skipIf(skip)("the route handlers", () => testContract(next));
 
 /** A browser on the site of next-app. */
 class Browser {

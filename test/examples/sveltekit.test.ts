@@ -3,12 +3,21 @@
 import { SessionManager } from "scs-session";
 import { MemoryStore } from "scs-session/memory";
 import { loadAndSave } from "scs-session/sveltekit";
-import { adapterContract, signIn, TestClock } from "scs-session/testing";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { signIn, TestClock } from "scs-session/testing";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { testContract } from "../adapters/harness/contract.ts";
+import {
+  build,
+  kit,
+  serve,
+  sveltekit,
+  type Application,
+  type Event,
+  type Hook,
+} from "../adapters/harness/sveltekit.ts";
 import { setup, type Data, type Setup } from "../adapters/support.ts";
 import { isSkipped } from "../servers/services.ts";
 import { drive, start } from "./drive.ts";
-import { build, kit, serve, sveltekit, type Application, type Event, type Hook } from "./sveltekit-app.ts";
 
 const names = (response: Response): string[] => response.headers.getSetCookie().map((line) => line.split("=")[0]!);
 const codeOf = (work: () => unknown): unknown => {
@@ -39,23 +48,7 @@ describe.skipIf(isSkipped("examples"))("SvelteKit:", () => {
     await drive(await start("sveltekit", ["npm", "start"]));
   });
 
-  describe("the contract:", () => {
-    const { name, serve: serveApp, without = [] } = sveltekit;
-    const all = adapterContract(serveApp).map((each) => each.name);
-    const results = new Map<string, string>();
-    for (const each of adapterContract(serveApp, { without })) {
-      test(each.name, async () => {
-        results.set(each.name, "FAIL");
-        await each.run();
-        results.set(each.name, "pass");
-      });
-    }
-    afterAll(() => {
-      const widest = Math.max(...all.map(({ length }) => length));
-      const rows = all.map((each) => `${each.padEnd(widest)}  ${results.get(each) ?? "n/a"}`);
-      console.log([`${"adapter contract".padEnd(widest)}  ${name}`, ...rows].join("\n"));
-    });
-  });
+  testContract(sveltekit);
 
   test("a page shows what the form's action has put; cookies and headers of the application stand beside", async () => {
     const { sessions, store } = setup();

@@ -6,9 +6,9 @@ import { createServer, type IncomingMessage, type RequestListener } from "node:h
 import { fileURLToPath } from "node:url";
 import { loadAndSave } from "scs-session/sveltekit";
 import type { Session } from "scs-session";
-import { install } from "./drive.ts";
-import { listen, pathOf, propertyOf, type Harness } from "../adapters/harness/tools.ts";
-import { webResponse } from "../adapters/harness/web.ts";
+import { install } from "../../examples/drive.ts";
+import { listen, pathOf, propertyOf, type Harness } from "./tools.ts";
+import { webResponse } from "./web.ts";
 
 /** What the tests use of an event; SvelteKit is installed in its example only. */
 export interface Event {
@@ -49,7 +49,7 @@ const applications = (shared.applications ??= new Map<string, Application>());
 /** The functions of @sveltejs/kit, once `build` is done. */
 export const kit = (): Kit => shared.sveltekit!;
 
-const example = fileURLToPath(new URL("../../examples/sveltekit/", import.meta.url));
+const example = fileURLToPath(new URL("../../../examples/sveltekit/", import.meta.url));
 const folder = `${example}node_modules/.contract`;
 let handler: RequestListener;
 
@@ -57,7 +57,7 @@ let handler: RequestListener;
 export async function build(): Promise<void> {
   await install("sveltekit");
   rmSync(folder, { recursive: true, force: true });
-  cpSync(fileURLToPath(new URL("./sveltekit", import.meta.url)), folder, { recursive: true });
+  cpSync(fileURLToPath(new URL("../sveltekit-app", import.meta.url)), folder, { recursive: true });
   execFileSync(`${example}node_modules/.bin/vite`, ["build", "--logLevel", "error"], { cwd: folder, stdio: "pipe" });
   process.env["PROTOCOL_HEADER"] = "x-protocol";
   ({ handler } = (await import(`${folder}/build/handler.js`)) as { handler: RequestListener });
