@@ -1,7 +1,7 @@
 /** The cases of what is sent, and when. */
 
 import { same } from "../check.ts";
-import { codeOf, cookiesOf, gate, settle, until, type Case } from "./tools.ts";
+import { codeOf, cookiesOf, gate, nextPiece, settle, soon, until, type Case, type Start } from "./tools.ts";
 
 /** The cases about responses. */
 export const responses: readonly Case[] = [
@@ -48,30 +48,13 @@ export const responses: readonly Case[] = [
     },
   },
   {
-    name: "a body that streams begins with the cookie, and comes as it is made",
-    async check(start) {
-      const second = gate();
-      const site = await start(({ session }) => {
-        session.put("user", "anna");
-        const pieces = async function* (): AsyncGenerator<string> {
-          yield "one,";
-          await second.opened;
-          yield "two";
-        };
-        return { headers: { "content-type": "text/plain" }, body: pieces() };
-      });
-      const response = await site.client().ask("/");
-      same("the number of cookies", cookiesOf(response).length, 1);
-      const reader = (response.body as ReadableStream<Uint8Array>).getReader();
-      const decoder = new TextDecoder();
-      let text = "";
-      while (text.length < 4) text += decoder.decode((await reader.read()).value);
-      same("the first piece", text, "one,");
-      second.open();
-      for (let piece = await reader.read(); !piece.done; piece = await reader.read())
-        text += decoder.decode(piece.value);
-      same("the body", text, "one,two");
-    },
+    name: "a head that is flushed before there is a body has the cookie, and leaves once the session is stored",
+    needs: ["flush"],
+    check: (start) => leavesEarly(start, { flush: true }),
+  },
+  {
+    name: "a first piece that is sent early has the cookie before it, and leaves once the session is stored",
+    check: (start) => leavesEarly(start, { flush: false }),
   },
   {
     name: "server-sent events arrive one by one",
@@ -90,9 +73,9 @@ export const responses: readonly Case[] = [
       same("Content-Type", response.headers.get("content-type")?.split(";")[0], "text/event-stream");
       same("the number of cookies", cookiesOf(response).length, 1);
       const reader = (response.body as ReadableStream<Uint8Array>).getReader();
-      same("the first event", new TextDecoder().decode((await reader.read()).value), "data: 1\n\n");
+      same("the first event", await nextPiece(reader), "data: 1\n\n");
       next.open();
-      same("the second event", new TextDecoder().decode((await reader.read()).value), "data: 2\n\n");
+      same("the second event", await nextPiece(reader), "data: 2\n\n");
       await reader.cancel();
     },
   },
@@ -211,3 +194,37 @@ export const responses: readonly Case[] = [
     },
   },
 ];
+
+/** The handler sends something before it is done: the head, or that and a first piece. The rest it keeps until the end of the case. */
+async function leavesEarly(start: Start, { flush }: { readonly flush: boolean }): Promise<void> {
+  const rest = gate();
+  const site = await start(({ session, path }) => {
+    if (path === "/") return { body: session.getString("user") };
+    session.put("user", "anna");
+    const pieces = async function* (): AsyncGenerator<string> {
+      if (!flush) yield "early,";
+      await rest.opened;
+      yield "late";
+    };
+    return { flush, headers: { "content-type": "text/plain" }, body: pieces() };
+  });
+  const { store } = site;
+  store.holds = (method) => method === "commit";
+  const client = site.client();
+  let isThere = false;
+  const asked = client.ask("/early").finally(() => (isThere = true));
+  asked.catch(() => undefined); // where it is not awaited any more, another check has failed
+  await until("the session is on its way to the store", () => store.waiting.length === 1 || isThere);
+  await settle();
+  same("the head, before the session is stored", isThere, false);
+  await store.waiting[0]?.complete();
+  const response = await soon("the head is there, while the handler keeps the rest", asked);
+  same("the number of cookies", cookiesOf(response).length, 1);
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  let text = "";
+  while (!flush && text.length < 6) text += await soon("the first piece is there", nextPiece(reader));
+  same("the value, while the rest is still to come", await client.text("/"), "anna");
+  rest.open();
+  for (let piece = await nextPiece(reader); piece !== ""; piece = await nextPiece(reader)) text += piece;
+  same("the body", text, flush ? "late" : "early,late");
+}

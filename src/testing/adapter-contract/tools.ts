@@ -36,6 +36,11 @@ export interface ContractReply {
   readonly headers?: Readonly<Record<string, string | string[]>>;
   /** Text; or pieces that are sent as they come. Undefined: none. */
   readonly body?: string | AsyncIterable<string>;
+  /**
+   * Sends the head at once, before the first piece of the body is made: by `flushHeaders`, or what the framework has for it.
+   * Only with the ability `flush`.
+   */
+  readonly flush?: boolean;
   /** Where to redirect to, by the framework's own function. */
   readonly redirect?: string;
   /** A response of fetch, to be handed on as it is. Only with the ability `responses`. */
@@ -76,9 +81,10 @@ export interface ContractServer {
  * - `property`: the adapter has this option;
  * - `proxy`: the framework can be told to trust a proxy;
  * - `responses`: handlers answer with responses of fetch;
+ * - `flush`: the head of a response can leave before there is anything of its body;
  * - `aborts`: the server notices that a client has gone before the response began.
  */
-export type AdapterAbility = "errors" | "property" | "proxy" | "responses" | "aborts";
+export type AdapterAbility = "errors" | "property" | "proxy" | "responses" | "flush" | "aborts";
 
 /** One statement of the contract. */
 export interface Case {
@@ -170,6 +176,11 @@ export async function withServers(serve: Serve, work: (start: Start) => Promise<
     });
     site.url = server.url;
     ends.push(async () => {
+      // A case that has failed may have left calls waiting: nobody is to wait for them for ever.
+      for (const { store } of all) {
+        store.holds = false;
+        for (const call of store.waiting.slice()) await call.complete();
+      }
       await server.close();
       for (const manager of managers) await manager.close();
     });
@@ -254,9 +265,24 @@ export async function until(what: string, condition: () => boolean): Promise<voi
   throw new Error(`In vain it was waited until ${what}.`);
 }
 
+/** What a promise comes to; fails when it comes to nothing within ten seconds. */
+export async function soon<T>(what: string, work: Promise<T>): Promise<T> {
+  let isSettled = false;
+  const settled = (): void => void (isSettled = true);
+  work.then(settled, settled);
+  await until(what, () => isSettled);
+  return work;
+}
+
 /** Lets the I/O happen that is under way: what has not come by then is held back. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+/** Reads the next piece of a body as text; "" at its end. */
+export async function nextPiece(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<string> {
+  const piece = await reader.read();
+  return piece.done ? "" : new TextDecoder().decode(piece.value);
 }
 
 /** The code of what a function throws; "" when it throws nothing. */

@@ -39,6 +39,7 @@ function harness(name: string, make: () => express.Express): Harness {
             return;
           }
           response.status(reply.status ?? 200).set(reply.headers ?? {});
+          if (reply.flush === true) response.flushHeaders();
           const content = nodeBody(reply);
           if (typeof content === "object") pipeline(content, response, () => undefined);
           else response.send(content);

@@ -1,5 +1,6 @@
 /** Fastify 5. */
 
+import { pipeline, type Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import Fastify, { type FastifyRequest } from "fastify";
 import { loadAndSave } from "scs-session/fastify";
@@ -7,6 +8,7 @@ import { answerTo, nodeBody, propertyOf, type Harness } from "./tools.ts";
 
 export const fastify: Harness = {
   name: "Fastify 5",
+  parsesFirst: true,
   async serve({ managers, skips, property, trustProxy, handle }) {
     const app = Fastify({ trustProxy, forceCloseConnections: true });
     for (const manager of managers) {
@@ -29,6 +31,12 @@ export const fastify: Harness = {
       });
       if (answer.redirect !== undefined) return reply.redirect(answer.redirect);
       if (answer.response !== undefined) return answer.response;
+      if (answer.flush === true) {
+        reply.hijack();
+        reply.raw.writeHead(answer.status ?? 200, answer.headers).flushHeaders();
+        pipeline(nodeBody(answer) as Readable, reply.raw, () => undefined);
+        return reply;
+      }
       return reply
         .code(answer.status ?? 200)
         .headers(answer.headers ?? {})

@@ -26,7 +26,7 @@ function harness(name: string, Application: typeof Koa, without: readonly Adapte
         }
       });
       for (const manager of managers) {
-        app.use(loadAndSave(manager, { skip: ({ path }) => skips(path), property }));
+        app.use(loadAndSave(manager, { skip: ({ req: { url = "" } }) => skips(url), property }));
       }
       const parse = bodyParser({ enableTypes: ["form", "text"] });
       app.use(async (ctx) => {
@@ -55,6 +55,7 @@ function harness(name: string, Application: typeof Koa, without: readonly Adapte
         if (typeof content === "object") content.once("error", () => ctx.res.destroy());
         ctx.body = content ?? null;
         ctx.set(reply.headers ?? {});
+        if (reply.flush === true) ctx.flushHeaders();
       });
       return listen(createServer(app.callback() as RequestListener));
     },

@@ -73,8 +73,8 @@ async function build(): Promise<NextServer> {
 export const next: Harness = {
   name: "Next 16",
   // Next answers the errors of route handlers itself, when the adapter has done its work; as fetch, it has no request to put
-  // a session on. It believes every proxy, and has no setting for that.
-  without: ["errors", "property", "proxy"],
+  // a session on. It believes every proxy, and has no setting for that. The head leaves with the first piece of the body.
+  without: ["errors", "property", "proxy", "flush"],
   async serve({ managers, skips, handle }) {
     const server = await listen(createServer((await nextServer()).listener));
     const answer: Served["answer"] = async (request) => {

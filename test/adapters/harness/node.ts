@@ -26,6 +26,7 @@ export const node: Harness = {
         return;
       }
       response.writeHead(reply.status ?? 200, reply.headers);
+      if (reply.flush === true) response.flushHeaders();
       const content = nodeBody(reply);
       if (typeof content === "object") pipeline(content, response, () => undefined);
       else response.end(content);

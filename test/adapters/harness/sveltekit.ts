@@ -88,8 +88,8 @@ export async function serve(
 /** The harness of the adapter contract. */
 export const sveltekit: Harness = {
   name: "SvelteKit 2",
-  // Its handleError decides on the message of an error page, not on a response.
-  without: ["errors"],
+  // Its handleError decides on the message of an error page, not on a response. The head leaves with the first piece of the body.
+  without: ["errors", "flush"],
   serve({ managers, skips, property, trustProxy, handle }) {
     const hooks = managers.map((manager) =>
       loadAndSave<object, Event>(manager as never, { skip: ({ url }) => skips(url.pathname), property }),

@@ -10,6 +10,8 @@ export interface Harness {
   /** As it stands in the table: the adapter, and the framework's version. */
   readonly name: string;
   readonly without?: readonly AdapterAbility[];
+  /** Whether a body is parsed before the handler is called. */
+  readonly parsesFirst?: boolean;
   serve(app: ContractApp): Promise<ContractServer>;
 }
 

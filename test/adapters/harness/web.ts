@@ -1,7 +1,6 @@
 /** The contract's application as a handler of fetch, for every server that takes one; test/runtimes runs it in other runtimes. */
 
 import { Hono } from "hono";
-import { stream } from "hono/streaming";
 // By file: what runs this without a bundler knows no paths of tsconfig.json.
 import { loadAndSave as forFetch } from "../../../src/adapters/fetch.ts";
 import { loadAndSave as forHono } from "../../../src/adapters/hono.ts";
@@ -13,29 +12,42 @@ export interface WebHarness {
   /** As it stands in the table: the adapter, and the framework's version. */
   readonly name: string;
   readonly without: readonly AdapterAbility[];
-  handler(app: ContractApp): (request: Request) => Response | Promise<Response>;
+  handler(app: ContractApp): Handler;
 }
+
+/** A handler of fetch. */
+export type Handler = (request: Request) => Response | Promise<Response>;
+
+/** What `loadAndSave` of scs-session/fetch is, and what tests put in its place. */
+export type FetchAdapter = (
+  manager: ContractApp["managers"][number],
+  handler: Handler,
+  options: { readonly skip: (request: Request) => boolean },
+) => Handler;
 
 /** No framework at all. */
 export const fetchHandler: WebHarness = {
   name: "fetch",
   without: ["errors", "property", "proxy"],
-  handler({ managers, skips, handle }) {
-    let handler = async (request: Request): Promise<Response> => {
-      const visit = {
-        context: request,
-        raw: request,
-        method: request.method,
-        url: pathOf(request),
-        body: () => request.text(),
-      };
-      return webResponse(await handle(visit));
-    };
-    const skip = (request: Request): boolean => skips(pathOf(request));
-    for (const manager of managers.toReversed()) handler = forFetch(manager, handler, { skip });
-    return handler;
-  },
+  handler: (app) => fetchApp(app, forFetch),
 };
+
+/** The application with an adapter of this shape. */
+export function fetchApp({ managers, skips, handle }: ContractApp, loadAndSave: FetchAdapter): Handler {
+  let handler: Handler = async (request) => {
+    const visit = {
+      context: request,
+      raw: request,
+      method: request.method,
+      url: pathOf(request),
+      body: () => request.text(),
+    };
+    return webResponse(await handle(visit));
+  };
+  const skip = (request: Request): boolean => skips(pathOf(request));
+  for (const manager of managers.toReversed()) handler = loadAndSave(manager, handler, { skip });
+  return handler;
+}
 
 /** Hono 4. */
 export const hono: WebHarness = {
@@ -65,13 +77,8 @@ export const hono: WebHarness = {
       }
       if (body === undefined) return c.body(null);
       if (typeof body === "string") return c.text(body);
-      return stream(
-        c,
-        async (out) => {
-          for await (const piece of body) await out.write(piece);
-        },
-        async () => undefined,
-      );
+      // Not by stream() of hono/streaming, which logs what the pieces throw and ends the response as if it were complete.
+      return c.body(streamOf(body));
     });
     app.onError((error) => {
       const { status, headers, body } = answerTo(error);

@@ -41,7 +41,7 @@ let served: Handler = () => new Response("No case runs.", { status: 500 });
  * them, and a request that waits for nothing of its own is cancelled: these call the handler within their own request.
  */
 const waiting =
-  /^(nothing of the response leaves before|a redirect after login leaves once|a store that does not answer|of two managers of which one|current throws session-closed)/;
+  /^(nothing of the response leaves before|a redirect after login leaves once|a head that is flushed|a first piece that is sent early|an error after the first byte|a store that does not answer|of two managers of which one|current throws session-closed)/;
 const fetchOut = globalThis.fetch;
 const fetchIn = async (url: unknown, init?: RequestInit): Promise<Response> => served(new Request(String(url), init));
 
