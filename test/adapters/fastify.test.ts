@@ -648,20 +648,6 @@ describe("requests", () => {
     expect(lines).toEqual(["store-unavailable"]);
   });
 
-  test.each([
-    ["an absolute URL", "GET http://localhost/ HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"],
-    ["HTTP/1.0", "GET / HTTP/1.0\r\n\r\n"],
-    ["an upgrade", "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"],
-  ])("with %s are answered", async (_, bytes) => {
-    const given = setup();
-    const app = application(given);
-    app.setNotFoundHandler(async (request) => String(given.sessions.of(request).getNumber("n")));
-    const wire = new Wire(await listen(app));
-    wire.socket.end(bytes);
-    const response = await wire.response();
-    expect([response.status, response.text]).toEqual([200, "0"]);
-  });
-
   test("of several managers have their sessions independently, each under its property", async () => {
     const [shop, admin] = [setup({ cookie: { name: "shop" } }), setup({ cookie: { name: "admin" } })];
     const app = Fastify();

@@ -188,17 +188,6 @@ describe.each([
       }
     });
 
-    test("is there for a request in absolute form, and for HTTP/1.0", async () => {
-      const { port } = await site(setup(), (ctx: Context) => {
-        ctx.body = `${ctx.path} ${String(ctx["session"] !== undefined)}`;
-      });
-      expect((await ask(port, "GET", "http://localhost/path").response()).text).toBe("/path true");
-      const wire = new Wire(port);
-      wire.socket.write("GET /old HTTP/1.0\r\n\r\n");
-      await until(() => wire.isClosed);
-      expect(wire.text).toMatch(/\/old true$/);
-    });
-
     test("has a Secure cookie where Koa calls the request secure", async () => {
       const given = setup();
       const { app } = application();

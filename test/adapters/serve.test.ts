@@ -307,21 +307,6 @@ describe.each(kinds)("On %s,", (kind) => {
     await settle();
   });
 
-  test("requests of HTTP/1.0 and with an absolute URL are served", async () => {
-    const given = setup();
-    const port = await site(kind, given, (req, res) => {
-      given.sessions.of(req).put("n", 1);
-      res.write("hel");
-      res.end("lo");
-    });
-    const old = new Wire(port);
-    old.socket.write("GET / HTTP/1.0\r\n\r\n");
-    await until(() => old.isClosed);
-    expect(old.text).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*Set-Cookie: session=[^]*\r\n\r\nhello$/i);
-    const absolute = await ask(port, "GET", "http://elsewhere/path").response();
-    expect([absolute.text, cookieOf(absolute) !== undefined]).toEqual(["hello", true]);
-  });
-
   test("two managers hand out two cookies", async () => {
     const { port } = await two(kind, "neither");
     const response = await ask(port).response();

@@ -7,6 +7,7 @@ import { MemoryStore } from "scs-session/memory";
 import { FaultyStore, TestClock } from "scs-session/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { isSkipped } from "../servers/services.ts";
+import { testBadRequests } from "../adapters/harness/bad-requests.ts";
 import { testContract } from "../adapters/harness/contract.ts";
 import { next, nextServer } from "../adapters/harness/next.ts";
 import { drive, start } from "./drive.ts";
@@ -21,7 +22,10 @@ afterAll(async () => {
   if (!skip) await (await nextServer()).close();
 });
 
-describe.skipIf(skip)("the route handlers", () => testContract(next));
+describe.skipIf(skip)("the route handlers", () => {
+  testContract(next);
+  testBadRequests(next);
+});
 
 /** A browser on the site of next-app. */
 class Browser {

@@ -5,6 +5,7 @@ import { MemoryStore } from "scs-session/memory";
 import { loadAndSave } from "scs-session/sveltekit";
 import { signIn, TestClock } from "scs-session/testing";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { testBadRequests } from "../adapters/harness/bad-requests.ts";
 import { testContract } from "../adapters/harness/contract.ts";
 import {
   build,
@@ -49,6 +50,7 @@ describe.skipIf(isSkipped("examples"))("SvelteKit:", () => {
   });
 
   testContract(sveltekit);
+  testBadRequests(sveltekit);
 
   test("a page shows what the form's action has put; cookies and headers of the application stand beside", async () => {
     const { sessions, store } = setup();
