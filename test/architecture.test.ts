@@ -86,7 +86,7 @@ const coreModules = ["node:crypto", "node:async_hooks", "node:diagnostics_channe
 const runtimeModules: Record<string, readonly string[]> = {
   "src/adapters/h3.ts": ["h3"], // imported once the first request comes
   "src/adapters/hold.ts": ["node:async_hooks"],
-  "src/adapters/next.ts": ["next/headers.js"],
+  "src/adapters/next-action.ts": ["next/headers.js"],
   "src/adapters/node.ts": ["node:http"],
   "src/stores/memory.ts": ["node:buffer"],
   "src/stores/redis.ts": ["node:buffer"],
@@ -149,17 +149,18 @@ describe("imports", () => {
   });
 });
 
+const entries = Object.entries(manifest.exports).flatMap(([subpath, target]) =>
+  typeof target === "string" ? [] : [{ subpath, ...target }],
+);
+const sourceOf = (target: string): string => target.replace(/^\.\/dist\/(.*)\.js$/, "src/$1.ts");
+
 describe("the package", () => {
-  const entries = Object.entries(manifest.exports).flatMap(([subpath, target]) =>
-    typeof target === "string" ? [] : [{ subpath, ...target }],
-  );
-  const sourceOf = (target: string): string => target.replace(/^\.\/dist\/(.*)\.js$/, "src/$1.ts");
   /** What several adapters or stores share has no entry of its own. */
   const privateFiles = [
     ...["src/adapters/head.ts", "src/adapters/hold.ts", "src/adapters/serve.ts", "src/adapters/respond.ts"],
     "src/adapters/veil.ts",
     "src/adapters/h3-module.d.ts",
-    "src/adapters/next-headers.d.ts",
+    ...["src/adapters/next-action.ts", "src/adapters/next-digest.ts", "src/adapters/next-headers.d.ts"],
     ...["src/stores/redis-client.ts", "src/stores/redis-push.ts", "src/stores/postgres-push.ts", "src/stores/sql.ts"],
     "src/stores/redis-scripts.ts",
     ...["src/stores/sql-dialect.ts", "src/stores/sql-migration.ts", "src/stores/abort.ts"],
@@ -279,6 +280,32 @@ describe("each source file", () => {
   test.each(sources)("%s is short enough to be read", (path) => {
     expect(read(path).split("\n").length - 1).toBeLessThanOrEqual(400);
   });
+
+  test("of an adapter has about 80 lines of code, or what is shared is in the wrong place", () => {
+    const adapters = entries.map((entry) => sourceOf(entry.default)).filter((path) => path.startsWith("src/adapters/"));
+    expect(adapters.length).toBeGreaterThan(7);
+    const long = adapters
+      .map((path) => `${path}: ${codeLinesOf(path)}`)
+      .filter((line) => Number(line.split(" ")[1]) > 85);
+    expect(long).toStrictEqual([]);
+    expect(codeLinesOf("src/adapters/express.ts")).toBe(20);
+  });
+
+  /** How many lines there are but for comments and empty ones. */
+  function codeLinesOf(path: string): number {
+    const file = parsed.get(path)!;
+    const lineOf = (position: number): number => file.getLineAndCharacterOfPosition(position).line;
+    const lines = new Set<number>();
+    const visit = (node: ts.Node): void => {
+      if (ts.isJSDoc(node)) return;
+      const children = node.getChildren();
+      for (const child of children) visit(child);
+      if (children.length > 0 || node.getWidth() === 0) return;
+      for (let line = lineOf(node.getStart()); line <= lineOf(node.getEnd()); line++) lines.add(line);
+    };
+    visit(file);
+    return lines.size;
+  }
 
   test("names no path of the machine it was written on", () => {
     const tracked = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { cwd: root, encoding: "utf8" });
