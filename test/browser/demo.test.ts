@@ -9,7 +9,7 @@ import { createApp, sessionOptions, type SessionData } from "../../examples/demo
 import { users } from "../../examples/demo/users.ts";
 import { browserProgram } from "../servers/programs.ts";
 import { isSkipped } from "../servers/services.ts";
-import { fillIn, launch, logIn, serve, serveDemo, visitor } from "./support.ts";
+import { fillIn, launch, logIn, screenshot, serve, serveDemo, visitor } from "./support.ts";
 
 const waiting = { timeout: 10_000, interval: 5 };
 const isLeftOut = isSkipped("browser");
@@ -36,13 +36,15 @@ describe.skipIf(isLeftOut).each(kinds)("over %s", { timeout: 30_000 }, (scheme, 
     expect(await page.context().cookies()).toEqual([]);
 
     await page.goto(demo.url("/login"));
+    await screenshot(page, `${scheme}-1-login`, "Users of this demo");
     await fillIn(page, { ...users[0]!, password: "a guess" });
     await page.getByRole("button", { name: "Log in" }).click();
-    await page.getByText("Name and password do not match.").waitFor();
+    await screenshot(page, `${scheme}-2-wrong-password`, "Name and password do not match.");
     expect(await page.getByLabel("Name", { exact: true }).inputValue()).toBe("ada");
     expect(await page.context().cookies()).toEqual([]);
 
     await logIn(page, demo);
+    await screenshot(page, `${scheme}-3-logged-in`, "You are logged in.");
     expect(new URL(page.url()).pathname).toBe("/");
     expect(await page.context().cookies()).toEqual([
       {
@@ -102,8 +104,9 @@ describe.skipIf(isLeftOut).each(kinds)("over %s", { timeout: 30_000 }, (scheme, 
       );
     const statuses = await Promise.all([add(left, "Apples"), add(right, "Bread")]);
     expect(new Set(statuses.flat())).toEqual(new Set([200]));
-    for (const tab of [left, right]) {
+    for (const [name, tab] of Object.entries({ left, right })) {
       await tab.reload();
+      await screenshot(tab, `${scheme}-4-cart-in-the-${name}-tab`, "31 × Apples");
       const text = await textOf(tab);
       expect(text).toContain("31 × Apples");
       expect(text).toContain("31 × Bread");
@@ -159,14 +162,19 @@ describe.skipIf(isLeftOut).each(kinds)("over %s", { timeout: 30_000 }, (scheme, 
     await page.getByRole("heading", { name: "Log in" }).waitFor();
     expect(await page.context().cookies()).toEqual([]);
 
+    const shot = `${scheme}-5-${keepsPages ? "kept" : "cached"}`;
+    await screenshot(page, `${shot}-logged-out`, "Users of this demo");
+
     const isPrivate = /of ada|This browser|1 × Cheese/;
     await back(page);
     expect(await textOf(page)).not.toMatch(isPrivate);
     await page.getByRole("heading", { name: "Log in" }).waitFor(); // instead of the sessions
+    await screenshot(page, `${shot}-and-back`, "Users of this demo");
     expect(await textOf(page)).not.toMatch(isPrivate);
     await back(page);
     expect(await textOf(page)).not.toMatch(isPrivate);
     await page.getByText("It is empty.").waitFor(); // instead of the cart
+    await screenshot(page, `${shot}-and-back-to-the-shop`, "It is empty.");
     expect(await textOf(page)).not.toMatch(isPrivate);
   });
 
@@ -189,12 +197,14 @@ describe.skipIf(isLeftOut).each(kinds)("over %s", { timeout: 30_000 }, (scheme, 
     const [laptop, phone] = [await visitor(browser), await visitor(browser)];
     for (const page of [laptop, phone]) await logIn(page, demo);
     await laptop.goto(demo.url("/sessions"));
+    await screenshot(laptop, `${scheme}-6-two-sessions`, "This browser");
     await laptop.getByRole("button", { name: "Log out everywhere else" }).click();
-    await laptop.getByText("You are logged out everywhere else.").waitFor();
+    await screenshot(laptop, `${scheme}-7-the-others-are-logged-out`, "You are logged out everywhere else.");
     expect(await laptop.locator("main li").count()).toBe(1);
 
     await phone.getByRole("link", { name: "Sessions of ada" }).click();
     await phone.getByRole("heading", { name: "Log in" }).waitFor();
+    await screenshot(phone, `${scheme}-8-the-second-browser`, "Users of this demo");
     expect(await textOf(phone)).not.toContain("of ada");
     await laptop.reload();
     await laptop.getByText("This browser").waitFor();

@@ -7,9 +7,11 @@ import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { inflateSync } from "node:zlib";
 import { chromium, type Browser, type BrowserContextOptions, type LaunchOptions, type Page } from "playwright-core";
 import { SessionManager, type SessionOptions } from "scs-session";
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import { createApp, sessionOptions, type SessionData } from "../../examples/demo/app.ts";
 import { users } from "../../examples/demo/users.ts";
 import { browserProgram, programOf } from "../servers/programs.ts";
@@ -66,6 +68,30 @@ export async function logIn(page: Page, site: Site, { user, remember = false, ho
 export async function fillIn(page: Page, { name, password } = users[0]!): Promise<void> {
   await page.getByLabel("Name", { exact: true }).fill(name);
   await page.getByLabel("Password").fill(password);
+}
+
+const screenshots = fileURLToPath(new URL("../../reports/screenshots", import.meta.url));
+
+/**
+ * Saves what a page looks like, for people to look at: reports/screenshots/<name>.png. Fails when a text that stands for the
+ * step cannot be seen, or the picture is of one colour.
+ */
+export async function screenshot(page: Page, name: string, seen: string | RegExp): Promise<void> {
+  await page.getByText(seen).first().waitFor({ state: "visible" });
+  const picture = await page.screenshot({ path: `${screenshots}/${name}.png` });
+  // What filters and compression leave of an even picture are a handful of different bytes.
+  expect(new Set(pixelsOf(picture)).size, name).toBeGreaterThan(16);
+}
+
+/** The lines of a PNG, filtered as they are: https://www.w3.org/TR/png-3/ */
+function pixelsOf(picture: Buffer): Buffer {
+  const data: Buffer[] = [];
+  for (let at = 8; at < picture.length;) {
+    const length = picture.readUInt32BE(at);
+    if (picture.toString("latin1", at + 4, at + 8) === "IDAT") data.push(picture.subarray(at + 8, at + 8 + length));
+    at += length + 12;
+  }
+  return inflateSync(Buffer.concat(data));
 }
 
 /** A folder that is gone when the test is over. */
