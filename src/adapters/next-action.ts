@@ -12,7 +12,7 @@ import type { AnyManager } from "./serve.ts";
 
 /** Runs a server action: its session is stored, and its cookie set, before it answers. Next itself answers what it throws. */
 export async function act<T>(manager: AnyManager, work: () => T): Promise<Awaited<T>> {
-  const { jar, incoming } = await requestHere();
+  const { jar, incoming } = await here();
   const exchange = await manager.open(incoming);
   let isOver = false;
   exchange.driver = { isOver: () => isOver, onDestroy: () => undefined };
@@ -37,8 +37,13 @@ export async function act<T>(manager: AnyManager, work: () => T): Promise<Awaite
   return result;
 }
 
-/** The request that the running code belongs to, and its cookies. */
-export async function requestHere(): Promise<{ jar: CookieJar; incoming: IncomingRequest }> {
+/** The request that the running code belongs to. */
+export async function requestHere(): Promise<IncomingRequest> {
+  return (await here()).incoming;
+}
+
+/** The same, and its cookies. */
+async function here(): Promise<{ jar: CookieJar; incoming: IncomingRequest }> {
   // With the extension, Node finds it as well, where this package is left outside of the application's bundle.
   const { cookies, headers } = await import("next/headers.js");
   const [jar, sent] = await Promise.all([cookies(), headers()]);

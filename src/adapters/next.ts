@@ -76,7 +76,7 @@ export function loadAndSave<Data extends object, Args extends unknown[], Result>
  */
 export async function readSession<Data extends object>(manager: SessionManager<Data>): Promise<ReadonlySession<Data>> {
   expectShared(manager);
-  return currentOf(manager) ?? manager.read((await requestHere()).incoming);
+  return currentOf(manager) ?? manager.read(await requestHere());
 }
 
 /** The session of the running code, where there is one. */
