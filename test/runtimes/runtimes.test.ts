@@ -54,7 +54,10 @@ describe.skipIf(isSkipped("runtimes"))("the package runs in", () => {
 });
 
 /** What knows Node's own responses: other versions may keep them in another way. */
-const ofNode = ["test/hold.test.ts", "test/adapters/contract.test.ts", "test/adapters/http2.test.ts"];
+const ofNode = [
+  ...["test/hold.test.ts", "test/adapters/contract.test.ts", "test/adapters/bad-requests.test.ts"],
+  "test/adapters/http2.test.ts",
+];
 const newer = runtimes.filter(({ name, program }) => name.startsWith("Node") && existsSync(modules + program));
 
 describe.skipIf(isSkipped("runtimes") || newer.length === 0)(
