@@ -9,6 +9,9 @@ const maxSubjectBytes = 255;
 /** The last moment of a DATETIME. */
 const lastDate = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
+/** What a migration meets beside another one, or beside transactions that read the table. */
+const obstacles = ["ER_DUP_FIELDNAME", "ER_DUP_KEYNAME", "ER_LOCK_WAIT_TIMEOUT", "ER_LOCK_DEADLOCK"];
+
 /** How many sessions one statement deletes. The number is in its text, and each text is prepared. */
 const sweepSize = 100;
 /** How often a sweep looks for them. */
@@ -17,11 +20,19 @@ const maxLooks = 5;
 /** The options of a `MySqlStore`. */
 export type MySqlStoreOptions = SqlStoreOptions;
 
+/** How long a migration waits for the table, in seconds: requests queue behind it, and give up after five. */
+const patience = 2;
+
 /** A pool or connection of `mysql2/promise`, or of `mariadb`. */
 export interface MySqlClient {
   execute(statement: never, parameters?: never): Promise<unknown>;
   /** Of a pool. */
-  getConnection?: unknown;
+  getConnection?(): Promise<MySqlConnection>;
+}
+
+/** A connection that a pool lends. */
+interface MySqlConnection extends Pick<MySqlClient, "execute"> {
+  release(): unknown;
 }
 
 /** A pool or connection of `mysql2` with callbacks, which has one with promises. */
@@ -60,10 +71,29 @@ function recognise(client: unknown): SqlClient {
   if (typeof execute === "function") {
     const mysql = client as MySqlClient;
     const asObjects = (sql: string): object => ({ sql, rowsAsArray: false, nestTables: false });
+    const runOn = (
+      on: Pick<MySqlClient, "execute">,
+      text: string,
+      given: readonly unknown[] = [],
+    ): Promise<SqlResult> => Promise.resolve(on.execute(asObjects(text) as never, [...given] as never)).then(toResult);
     return {
       isSingle: mysql.getConnection === undefined,
-      query: (text, given) =>
-        Promise.resolve(mysql.execute(asObjects(text) as never, [...given] as never)).then(toResult),
+      query: (text, given) => runOn(mysql, text, given),
+      async alter(text) {
+        const lent = await mysql.getConnection?.();
+        const run = (statement: string): Promise<SqlResult> => runOn(lent ?? mysql, statement);
+        try {
+          const { rows } = await run("SELECT @@SESSION.lock_wait_timeout AS seconds");
+          await run(`SET SESSION lock_wait_timeout = ${patience}`);
+          try {
+            return await run(text);
+          } finally {
+            await run(`SET SESSION lock_wait_timeout = ${Number(rows[0]?.["seconds"])}`).catch(() => undefined);
+          }
+        } finally {
+          await lent?.release();
+        }
+      },
     };
   }
   if (typeof query === "function") return client as SqlClient;
@@ -94,8 +124,8 @@ function dialect(tableName: string): Dialect {
   const subject = `subject VARBINARY(${maxSubjectBytes})`;
   const subjectIndex = `INDEX \`${name}_subject_idx\` (subject, token)`;
   const ofTable = `table_schema = ${schema === undefined ? "DATABASE()" : `'${schema}'`} AND table_name = '${name}'`;
-  // Requests queue behind a statement that waits for the whole table: it gives up before they do, where it can.
-  const alter = `ALTER TABLE ${table} /*M! WAIT 2 */`;
+  // For MariaDB behind a client of one's own; others say it to the connection.
+  const alter = `ALTER TABLE ${table} /*M! WAIT ${patience} */`;
   const offset = (of: string, when: string): string => `CONVERT_TZ(${when}, '+00:00', @@${of}.time_zone)`;
   const differ = (when: string): string => `${offset("session", when)} <> ${offset("global", when)}`;
   return {
@@ -169,6 +199,6 @@ function dialect(tableName: string): Dialect {
     },
     isTransient: (error) => ["ER_LOCK_DEADLOCK", "ER_CHECKREAD"].includes(codeOf(error)),
     isMissing: (error) => ["ER_NO_SUCH_TABLE", "ER_BAD_FIELD_ERROR"].includes(codeOf(error)),
-    isObstructed: (error) => ["ER_DUP_FIELDNAME", "ER_DUP_KEYNAME", "ER_LOCK_WAIT_TIMEOUT"].includes(codeOf(error)),
+    isObstructed: (error) => obstacles.includes(codeOf(error)),
   };
 }

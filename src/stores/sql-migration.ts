@@ -6,8 +6,16 @@ import type { Dialect, Run } from "./sql-dialect.ts";
 /** How often it is tried while other processes do the same, or have the table locked. */
 const attempts = 10;
 
-/** Runs what the table lacks. Several processes may do so at once; one that lacks nothing only reads the catalogue. */
-export async function migrate(dialect: Dialect, table: string, run: Run): Promise<void> {
+/**
+ * Runs what the table lacks. Several processes may do so at once; one that lacks nothing only reads the catalogue. `alter`
+ * runs a statement that changes the table.
+ */
+export async function migrate(
+  dialect: Dialect,
+  table: string,
+  run: Run,
+  alter: (text: string) => Promise<unknown>,
+): Promise<void> {
   const { create, inspect, upgrades, objection } = dialect;
   let obstacle: unknown;
   for (let attempt = 1; ; attempt++) {
@@ -25,7 +33,7 @@ export async function migrate(dialect: Dialect, table: string, run: Run): Promis
     obstacle = undefined;
     for (const statement of parts.length === 0 ? create : lacking) {
       try {
-        await run(statement, []);
+        await (parts.length === 0 ? run(statement, []) : alter(statement));
       } catch (error) {
         if (!dialect.isObstructed(error)) throw error;
         obstacle = error;

@@ -95,7 +95,8 @@ export abstract class SqlStore implements Store {
    */
   async migrate(): Promise<void> {
     try {
-      await migrate(this.#dialect, this.#table, (text, parameters) => this.#query(text, parameters));
+      const run: Run = (text, parameters) => this.#query(text, parameters);
+      await migrate(this.#dialect, this.#table, run, (text) => this.#client.alter?.(text) ?? run(text, []));
     } catch (error) {
       throw storeError(`migrate the table ${this.#table}`, error);
     }

@@ -163,7 +163,7 @@ describe("a statement that is in the way of others", () => {
 
   test("is tried again over a pool of MySQL, but not over a single connection", async () => {
     for (const [pool, expected] of [
-      [{ getConnection: () => undefined }, 10],
+      [{ getConnection: () => Promise.reject(new Error("none is left")) }, 10],
       [{}, 1],
     ] as const) {
       let asked = 0;

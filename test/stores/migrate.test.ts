@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
 import Database from "libsql";
-import { createPool as createMariaPool } from "mariadb";
-import { createPool } from "mysql2/promise";
+import { createPool as createMariaPool, type Pool as MariaPool } from "mariadb";
+import { createConnection, createPool, type Pool } from "mysql2/promise";
 import pg from "pg";
-import { createTable as mysqlTable, MySqlStore } from "scs-session/mysql";
+import { createTable as mysqlTable, MySqlStore, type MySqlClient } from "scs-session/mysql";
 import { createTable as postgresTable, PostgresStore } from "scs-session/postgres";
 import { createTable as sqliteTable, SqliteStore } from "scs-session/sqlite";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
@@ -194,28 +194,80 @@ describe.skipIf(mysqlUrl === undefined)("on MySQL and MariaDB", { timeout: 20_00
   afterAll(() => pool.end());
   const scs = databases.find(({ database }) => database === "mysql")!;
 
-  test("waits for nobody where nothing is to do, and a short time where something is", async () => {
-    const table = newTable();
-    const store = new MySqlStore(pool, { table });
-    onTestFinished(async () => {
-      await pool.query(`DROP TABLE ${table}`);
-    });
-    await store.migrate();
-    await pool.query(`DROP INDEX ${table}_expiry_idx ON ${table}`);
-    const reader = await pool.getConnection();
-    await reader.query("BEGIN");
-    await reader.query(`SELECT count(*) FROM ${table}`);
-    const migration = store.migrate();
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    expect(await store.find("a")).toBeUndefined();
-    await reader.query("COMMIT");
-    await migration;
-    await reader.query("BEGIN");
-    await reader.query(`SELECT count(*) FROM ${table}`);
-    await store.migrate();
-    await reader.query("COMMIT");
-    reader.release();
+  /** MySQL takes for a comment what is for MariaDB alone. */
+  const asMySql = (client: Pick<MySqlClient, "execute">): MySqlClient => ({
+    execute: ({ sql }: { readonly sql: string }, parameters?: never) =>
+      client.execute({ sql: sql.replace(/\/\*M!.*?\*\//g, "") } as never, parameters),
   });
+  const poolAsMySql = (one: Pool | MariaPool): MySqlClient => ({
+    ...asMySql(one),
+    async getConnection() {
+      const connection = await one.getConnection();
+      return { ...asMySql(connection), release: () => connection.release() };
+    },
+  });
+  const connectTo: [name: string, connect: () => Promise<{ client: MySqlClient; end(): Promise<void> }>][] = [
+    [
+      "mysql2",
+      async () => {
+        const one = createPool({ uri: mysqlUrl!, connectionLimit: 1 });
+        return { client: one, end: () => one.end() };
+      },
+    ],
+    [
+      "mysql2, as MySQL understands it",
+      async () => {
+        const one = createPool({ uri: mysqlUrl!, connectionLimit: 1 });
+        return { client: poolAsMySql(one), end: () => one.end() };
+      },
+    ],
+    [
+      "mariadb, as MySQL understands it",
+      async () => {
+        const one = createMariaPool({ ...mariaAddress(), connectionLimit: 1 });
+        return { client: poolAsMySql(one), end: () => one.end() };
+      },
+    ],
+    [
+      "a connection, as MySQL understands it",
+      async () => {
+        const one = await createConnection(mysqlUrl!);
+        return { client: asMySql(one), end: () => one.end() };
+      },
+    ],
+  ];
+
+  test.each(connectTo)(
+    "waits for nobody where nothing is to do, and a short time where something is: %s",
+    async (_, newClient) => {
+      const table = newTable();
+      const { client, end } = await newClient();
+      const store = new MySqlStore(client, { table });
+      onTestFinished(async () => {
+        await pool.query(`DROP TABLE ${table}`);
+        await end();
+      });
+      const patience = async () =>
+        inspect(((await client.execute({ sql: "SELECT @@lock_wait_timeout AS n" } as never)) as unknown[])[0]);
+      const before = await patience();
+      await store.migrate();
+      await pool.query(`DROP INDEX ${table}_expiry_idx ON ${table}`);
+      const reader = await pool.getConnection();
+      await reader.query("BEGIN");
+      await reader.query(`SELECT count(*) FROM ${table}`);
+      const migration = store.migrate();
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      expect(await new MySqlStore(pool, { table }).find("a")).toBeUndefined();
+      await reader.query("COMMIT");
+      await migration;
+      await reader.query("BEGIN");
+      await reader.query(`SELECT count(*) FROM ${table}`);
+      await store.migrate();
+      await reader.query("COMMIT");
+      reader.release();
+      expect(await patience()).toBe(before);
+    },
+  );
 
   test("reads SCS's times in the server's time zone, and refuses over a connection with another one", async () => {
     const table = newTable();
