@@ -75,7 +75,8 @@ const all = [
     scsRead: (table: string, token: string) =>
       `SELECT LOWER(HEX(data)) AS hex FROM ${table} WHERE token = '${token}' AND UTC_TIMESTAMP(6) < expiry`,
     /** What the store asks, explained. */
-    statements: (table: string) => asked("EXPLAIN", (client) => new MySqlStore(client, { table }), "x'78'"),
+    statements: (table: string) =>
+      asked("EXPLAIN FORMAT=TRADITIONAL", (client) => new MySqlStore(client, { table }), "x'78'"),
     indexes: (table: string) =>
       `SELECT DISTINCT index_name FROM information_schema.statistics WHERE table_name = '${table}' ORDER BY 1`,
     fill: (table: string) => [

@@ -19,7 +19,9 @@ export async function fill({ kind, at, name }: Backend, number: number, expired 
     await client.end();
   } else if (kind === "mysql") {
     const client = await createConnection(url);
-    await client.query(`SET SESSION max_recursive_iterations = 10000000`);
+    const isMariaDB = JSON.stringify(await client.query("SELECT VERSION()")).includes("MariaDB");
+    const most = isMariaDB ? "max_recursive_iterations" : "cte_max_recursion_depth";
+    await client.query(`SET SESSION ${most} = 10000000`);
     await client.query(`INSERT INTO ${name}
       WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${number})
       SELECT CONCAT('stranger-', n), 'x', UTC_TIMESTAMP() ${sign} INTERVAL 1 HOUR, CONCAT('stranger-', n) FROM numbers`);
