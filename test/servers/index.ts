@@ -5,9 +5,9 @@ import type { AddressInfo } from "node:net";
 import type { TestProject } from "vitest/node";
 import { startMariaDB } from "./mariadb.ts";
 import { startPostgres } from "./postgres.ts";
-import { startRedis } from "./redis.ts";
+import { startRedis, startValkey } from "./redis.ts";
 import type { Server } from "./server.ts";
-import { isService, skipped, type Service } from "./services.ts";
+import { isDispensable, isService, skipped, type Service } from "./services.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -20,11 +20,13 @@ const start: Record<Service, () => Promise<Server>> = {
   redis: startRedis,
   postgres: startPostgres,
   mysql: startMariaDB,
+  valkey: startValkey,
 };
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const left = skipped();
   const started = new Map<Service, Promise<Server>>();
+  const absent = new Map<Service, string>();
   const broker = createServer((request, response) => {
     const service = (request.url ?? "").slice(1);
     if (!isService(service)) {
@@ -35,7 +37,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
     started.set(service, server);
     server.then(
       ({ url }) => response.end(url),
-      (error: unknown) => response.writeHead(500).end(String(error)),
+      (error: unknown) => {
+        if (isDispensable(service)) absent.set(service, String(error));
+        response.writeHead(isDispensable(service) ? 404 : 500).end(String(error));
+      },
     );
   });
   await new Promise<void>((resolve) => broker.listen(0, "127.0.0.1", resolve));
@@ -45,5 +50,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     broker.close();
     await Promise.allSettled([...started.values()].map(async (server) => (await server).stop()));
     if (left.length > 0) console.log(`Left out, as TEST_SKIP says: ${left.length} (${left.join(", ")})`);
+    if (absent.size > 0) console.log(`Left out, as it is not here: ${absent.size} (${[...absent.keys()].join(", ")})`);
+    for (const why of absent.values()) console.log(why);
   };
 }

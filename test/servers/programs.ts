@@ -5,7 +5,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { servicesOfThisMachine, type Service } from "./services.ts";
+import { isDispensable, servicesOfThisMachine, type Service } from "./services.ts";
 
 const installer = fileURLToPath(new URL("install.sh", import.meta.url));
 
@@ -13,6 +13,7 @@ const serverOf: Record<Service, { readonly program: string; readonly package: st
   redis: { program: "redis-server", package: "redis-server" },
   postgres: { program: "postgres", package: "postgresql" },
   mysql: { program: "mariadbd", package: "mariadb-server" },
+  valkey: { program: "valkey-server", package: "valkey-server" },
 };
 
 /** The path of a service's server, which is installed if it is missing; rejects with the command to run. */
@@ -54,9 +55,10 @@ export async function programOf(program: string, { packages = () => [program], o
   throw new Error(`There is no ${program} here. Run \`${command}\` (Debian, Ubuntu), or ${otherwise}.`);
 }
 
-/** All that is missing, so that there is one installation for all. */
+/** All that is missing, so that there is one installation for all; but what may fail to install is by itself. */
 function packagesToInstall(service: Service): string[] {
-  const missing = servicesOfThisMachine().filter((other) => findProgram(serverOf[other].program) === undefined);
+  const isMissing = (other: Service) => !isDispensable(other) && findProgram(serverOf[other].program) === undefined;
+  const missing = isDispensable(service) ? [] : servicesOfThisMachine().filter(isMissing);
   return [...new Set([service, ...missing])].map((each) => serverOf[each].package);
 }
 

@@ -1,4 +1,4 @@
-/** Redis: one server, or one sentinel. */
+/** Redis: one server, or one sentinel; and Valkey. */
 
 import { join } from "node:path";
 import { findProgram, serverProgram } from "./programs.ts";
@@ -6,25 +6,35 @@ import { runProgram, Server, type StartOptions } from "./server.ts";
 
 /** Starts one; `settings` are further lines of redis.conf, as arguments. */
 export async function startRedis(options: StartOptions = {}, settings: readonly string[] = []): Promise<Server> {
-  const durability = options.durable === true ? ["--appendonly", "yes", "--appendfsync", "always"] : [];
-  const ours = ["--save", "", "--repl-diskless-sync-delay", "0", ...durability, ...settings];
-  const prepare = (data: string) => runProgram("mkdir", [data], data);
-  return start(options, prepare, () => ours);
+  return start("redis", options, newFolder, () => [...settingsFor(options), ...settings]);
+}
+
+/** Starts Valkey, as `startRedis` does. */
+export async function startValkey(options: StartOptions = {}): Promise<Server> {
+  return start("valkey", options, newFolder, () => settingsFor(options));
 }
 
 /** Starts a sentinel that watches nothing yet. */
 export async function startRedisSentinel(options: StartOptions = {}): Promise<Server> {
   const file = (data: string) => join(data, "sentinel.conf"); // where it writes what it has learned
   const prepare = (data: string) => runProgram("install", ["-D", "/dev/null", file(data)], data);
-  return start(options, prepare, (data) => [file(data), "--sentinel"]);
+  return start("redis", options, prepare, (data) => [file(data), "--sentinel"]);
+}
+
+const newFolder = (data: string) => runProgram("mkdir", [data], data);
+
+function settingsFor({ durable }: StartOptions): string[] {
+  const durability = durable === true ? ["--appendonly", "yes", "--appendfsync", "always"] : [];
+  return ["--save", "", "--repl-diskless-sync-delay", "0", ...durability];
 }
 
 async function start(
+  service: "redis" | "valkey",
   options: StartOptions,
   prepare: (data: string) => Promise<unknown>,
   settings: (data: string) => readonly string[],
 ): Promise<Server> {
-  const command = await serverProgram("redis");
+  const command = await serverProgram(service);
   return Server.start(
     {
       command,

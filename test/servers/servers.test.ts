@@ -6,9 +6,9 @@ import { createClient } from "redis";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { startMariaDB } from "./mariadb.ts";
 import { startPostgres } from "./postgres.ts";
-import { startRedis } from "./redis.ts";
+import { startRedis, startValkey } from "./redis.ts";
 import type { Server, StartOptions } from "./server.ts";
-import { isSkipped, type Service } from "./services.ts";
+import type { Service } from "./services.ts";
 import { addressOf } from "./shared.ts";
 
 /** One connection, for one command: each answers "1" to the first, and remembers 7. */
@@ -50,13 +50,15 @@ async function mysql(url: string, sql: string): Promise<unknown> {
   }
 }
 
+const ofRedis: Omit<Probe, "start"> = {
+  ping: async (url) => (await redis(url, "PING")) === "PONG",
+  write: (url) => redis(url, "SET", "n", "7"),
+  read: async (url) => Number(await redis(url, "GET", "n")),
+};
+
 const probes: Record<Service, Probe> = {
-  redis: {
-    start: startRedis,
-    ping: async (url) => (await redis(url, "PING")) === "PONG",
-    write: (url) => redis(url, "SET", "n", "7"),
-    read: async (url) => Number(await redis(url, "GET", "n")),
-  },
+  redis: { start: startRedis, ...ofRedis },
+  valkey: { start: startValkey, ...ofRedis },
   postgres: {
     start: startPostgres,
     ping: async (url) => (await postgres(url, "SELECT 1 AS n")) === 1,
@@ -78,7 +80,7 @@ for (const service of Object.keys(probes) as Service[]) {
   const { start, ping, write, read } = probes[service];
   const shared = await addressOf(service);
 
-  describe.skipIf(isSkipped(service))(service, () => {
+  describe.skipIf(shared === undefined)(service, () => {
     test("is shared by all test files", async () => {
       expect(await ping(shared!)).toBe(true);
       expect(await addressOf(service)).toBe(shared);

@@ -1,6 +1,6 @@
 /** The services that tests need, and which of them this run has from elsewhere or does without. */
 
-const services = ["redis", "postgres", "mysql"] as const;
+const services = ["redis", "postgres", "mysql", "valkey"] as const;
 /** Besides the servers, what is large can be left out: other runtimes, the examples with packages of their own, a browser. */
 const optional = [...services, "runtimes", "examples", "browser"] as const;
 
@@ -27,10 +27,15 @@ export function isSkipped(what: Optional): boolean {
   return skipped().includes(what);
 }
 
-/** The address that STORE_REDIS_URL, STORE_POSTGRES_URL or STORE_MYSQL_URL gives. */
+/** The address that STORE_REDIS_URL, STORE_POSTGRES_URL, STORE_MYSQL_URL or STORE_VALKEY_URL gives. */
 export function givenAddress(service: Service): string | undefined {
   const address = process.env[`STORE_${service.toUpperCase()}_URL`];
   return address === "" ? undefined : address;
+}
+
+/** Whether a run may do without, and says so: not every system has it to install. */
+export function isDispensable(service: Service): boolean {
+  return service === "valkey";
 }
 
 /** Those that have to be found, or installed, on this machine. */

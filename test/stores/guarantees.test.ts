@@ -13,7 +13,8 @@ import { newPrefix, newTable } from "./names.ts";
 import { Site } from "./site.ts";
 import { fill } from "./strangers.ts";
 
-const [postgres, mysql, redis] = await Promise.all([addressOf("postgres"), addressOf("mysql"), addressOf("redis")]);
+const services = ["postgres", "mysql", "redis", "valkey"] as const;
+const [postgres, mysql, redis, valkey] = await Promise.all(services.map(addressOf));
 const cluster = redis === undefined ? undefined : await startRedisCluster();
 const folder = await mkdtemp(join(tmpdir(), "scs-session-"));
 afterAll(async () => {
@@ -21,17 +22,20 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-const backends: Backend[] = [
+const given: (Backend & { readonly on?: string })[] = [
   { kind: "sqlite", at: [join(folder, "sessions.db")], name: newTable() },
   ...(postgres === undefined ? [] : [{ kind: "postgres" as const, at: [postgres], name: newTable() }]),
   ...(mysql === undefined ? [] : [{ kind: "mysql" as const, at: [mysql], name: newTable() }]),
   ...(redis === undefined ? [] : [{ kind: "redis" as const, at: [redis], name: newPrefix() }]),
+  ...(valkey === undefined ? [] : [{ on: "valkey", kind: "redis" as const, at: [valkey], name: newPrefix() }]),
   ...(cluster === undefined
     ? []
     : [{ kind: "cluster" as const, at: cluster.nodes.map(({ url }) => url), name: newPrefix() }]),
 ];
 
-describe.each(backends)("two processes on $kind", { timeout: 60_000 }, (backend) => {
+const backends = given.map((backend) => ({ on: backend.kind, ...backend }));
+
+describe.each(backends)("two processes on $on", { timeout: 60_000 }, (backend) => {
   let here: OpenStore;
   let one: Site;
   let two: Site;

@@ -14,7 +14,7 @@ import {
   type RedisClientUnderTest,
 } from "./redis-clients.ts";
 
-const url = await addressOf("redis");
+const [url, valkey] = await Promise.all([addressOf("redis"), addressOf("valkey")]);
 const clients: RedisClientUnderTest[] = [];
 if (url !== undefined) {
   const [cluster, sentinel, node] = await Promise.all([startRedisCluster(), startSentinel(), startRedisNode()]);
@@ -25,10 +25,14 @@ if (url !== undefined) {
   clients.push(...singleNodeClients(node.url));
 }
 
+const onRedis = clients.map((client) => ({ title: client.name, ...client }));
+const onValkey = valkey === undefined ? [] : serverClients(valkey);
+const all = [...onRedis, ...onValkey.map((client) => ({ title: `${client.name}, on Valkey`, ...client }))];
+
 // A file without any test would be a failure.
 test.skipIf(isSkipped("redis"))("Redis is there, unless TEST_SKIP leaves it out", () => expect(url).toBeDefined());
 
-describe.each(clients)("$name", { timeout: 60_000 }, ({ name: client, connect }) => {
+describe.each(all)("$title", { timeout: 60_000 }, ({ name: client, connect }) => {
   const connected = connect();
   afterAll(async () => (await connected).close());
   const newStore = async () => (await connected).store(newPrefix());
