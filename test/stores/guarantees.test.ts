@@ -1,41 +1,14 @@
 // The guarantees, with two processes on one store: what the memory store cannot show.
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { SessionManager } from "scs-session";
 import { TestClock } from "scs-session/testing";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { startRedisCluster } from "../servers/redis-cluster.ts";
 import { waitUntil } from "../servers/server.ts";
-import { addressOf } from "../servers/shared.ts";
-import { open, type Backend, type OpenStore } from "./backends.ts";
-import { newPrefix, newTable } from "./names.ts";
+import { allBackends, isRedis } from "./all-backends.ts";
+import { open, type OpenStore } from "./backends.ts";
 import { Site } from "./site.ts";
 import { fill } from "./strangers.ts";
 
-const services = ["postgres", "mysql", "redis", "valkey"] as const;
-const [postgres, mysql, redis, valkey] = await Promise.all(services.map(addressOf));
-const cluster = redis === undefined ? undefined : await startRedisCluster();
-const folder = await mkdtemp(join(tmpdir(), "scs-session-"));
-afterAll(async () => {
-  await cluster?.stop();
-  await rm(folder, { recursive: true });
-});
-
-const given: (Backend & { readonly on?: string })[] = [
-  { kind: "sqlite", at: [join(folder, "sessions.db")], name: newTable() },
-  ...(postgres === undefined ? [] : [{ kind: "postgres" as const, at: [postgres], name: newTable() }]),
-  ...(mysql === undefined ? [] : [{ kind: "mysql" as const, at: [mysql], name: newTable() }]),
-  ...(redis === undefined ? [] : [{ kind: "redis" as const, at: [redis], name: newPrefix() }]),
-  ...(valkey === undefined ? [] : [{ on: "valkey", kind: "redis" as const, at: [valkey], name: newPrefix() }]),
-  ...(cluster === undefined
-    ? []
-    : [{ kind: "cluster" as const, at: cluster.nodes.map(({ url }) => url), name: newPrefix() }]),
-];
-
-const backends = given.map((backend) => ({ on: backend.kind, ...backend }));
-
-describe.each(backends)("two processes on $on", { timeout: 60_000 }, (backend) => {
+describe.each(await allBackends())("two processes on $on", { timeout: 60_000 }, (backend) => {
   let here: OpenStore;
   let one: Site;
   let two: Site;
@@ -172,8 +145,7 @@ describe.each(backends)("two processes on $on", { timeout: 60_000 }, (backend) =
     await fill(backend, 100_000);
     const among = await costs();
     expect(among).toEqual(alone);
-    const isRedis = ["redis", "cluster"].includes(backend.kind);
-    expect(among.calls).toBe(isRedis ? 1 + 5 : 1);
+    expect(among.calls).toBe(isRedis(backend) ? 1 + 5 : 1);
     const before = await one.ask<OpenStore["asked"]>("asked");
     await one.ask(`revoke?user=${user}`);
     const after = await one.ask<OpenStore["asked"]>("asked");

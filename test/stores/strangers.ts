@@ -34,9 +34,7 @@ export async function fill({ kind, at, name }: Backend, number: number, expired 
       SELECT 'stranger-' || n, x'00', julianday('now') ${sign} 1.0 / 24, 'stranger-' || n FROM numbers`);
     database.close();
   } else {
-    const ports = at.map((each) => Number(new URL(each).port));
-    const client =
-      kind === "cluster" ? new Cluster(ports.map((port) => ({ host: "127.0.0.1", port }))) : new Redis(url);
+    const client = redisOf(kind, at);
     const expiry = Date.now() + 3_600_000;
     for (let n = 0; n < number; n += 2_000) {
       const writes = Array.from({ length: Math.min(2_000, number - n) }, async (_, i) => {
@@ -50,4 +48,10 @@ export async function fill({ kind, at, name }: Backend, number: number, expired 
     }
     client.disconnect();
   }
+}
+
+function redisOf(kind: "redis" | "cluster" | "sentinel", at: readonly string[]): Redis | Cluster {
+  const addresses = at.map((each) => ({ host: "127.0.0.1", port: Number(new URL(each).port) }));
+  if (kind === "cluster") return new Cluster(addresses);
+  return kind === "sentinel" ? new Redis({ name: "main", sentinels: addresses }) : new Redis(at[0]!);
 }
