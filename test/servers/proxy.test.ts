@@ -68,6 +68,22 @@ test("hangs connections that exist and new ones, and passes on what was held bac
   expect(await answers).toStrictEqual(["b", "c"]);
 });
 
+test("tells that it holds something back, before and after it was asked", async () => {
+  const { proxy } = await setup();
+  const client = new Client(proxy.port);
+  await client.ask("before");
+  for (const line of ["a", "b"]) {
+    proxy.hang();
+    const told = Promise.race([proxy.held().then(() => "held"), new Promise((resolve) => setImmediate(resolve))]);
+    expect(await told).toBeUndefined(); // nothing was sent since
+    const answer = client.ask(line);
+    await proxy.held();
+    await proxy.held();
+    proxy.pass();
+    expect(await answer).toBe(line);
+  }
+});
+
 test("hides the end of the server while it hangs", async () => {
   const { proxy, port } = await setup();
   const direct = new Client(port);

@@ -19,6 +19,8 @@ export class Proxy {
   readonly #connections = new Set<readonly [client: Socket, server: Socket]>();
   #mode: Mode = { name: "pass" };
   readonly #changes = new EventEmitter().setMaxListeners(0);
+  /** Whether it has held something back since it hangs. */
+  #hasHeld = false;
 
   constructor(server: Server, target: URL) {
     this.#server = server;
@@ -47,6 +49,11 @@ export class Proxy {
     this.#change({ name: "hang" });
   }
 
+  /** Waits until it holds back something that was sent since it hangs. */
+  async held(): Promise<void> {
+    if (!this.#hasHeld) await once(this.#changes, "held");
+  }
+
   /** Holds back each part of a reply for so long. */
   delay(milliseconds: number): void {
     this.#change({ name: "delay", milliseconds });
@@ -71,6 +78,7 @@ export class Proxy {
 
   #change(mode: Mode): void {
     this.#mode = mode;
+    this.#hasHeld = false;
     this.#changes.emit("change");
   }
 
@@ -93,6 +101,7 @@ export class Proxy {
   async #forward(from: Socket, to: Socket, pass: (chunk: Buffer) => Promise<Buffer>): Promise<void> {
     try {
       for await (const chunk of from.iterator({ destroyOnReturn: false })) {
+        this.#noteHeld();
         await this.#released();
         if (!to.write(await pass(chunk as Buffer))) await once(to, "drain");
       }
@@ -122,6 +131,12 @@ export class Proxy {
       reset(connection);
       return Buffer.of();
     };
+  }
+
+  #noteHeld(): void {
+    if (this.#mode.name !== "hang") return;
+    this.#hasHeld = true;
+    this.#changes.emit("held");
   }
 
   /** Waits while it hangs. */
