@@ -1,5 +1,4 @@
 // What node-redis does with commands that nobody waits for any more: those that were not sent yet never are.
-import { setTimeout as wait } from "node:timers/promises";
 import { createClient, createClientPool, createSentinel } from "redis";
 import { RedisStore, type AnyRedisClient } from "scs-session/redis";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -70,7 +69,7 @@ describe.skipIf(isSkipped("redis"))("a commit that was given up before it was se
     await pool.connect();
     proxy.hang();
     const { store, calls } = commits(pool, "abc");
-    await wait(50); // a is on its way
+    await proxy.held(); // a is on its way
     for (const { limit } of calls.slice(0, 2)) limit.reach();
     proxy.pass();
     expect(await Promise.all(calls.map(({ ended }) => ended))).toEqual(["stored", "given up", "stored"]);
@@ -80,8 +79,12 @@ describe.skipIf(isSkipped("redis"))("a commit that was given up before it was se
   test("is not sent with Sentinel when a master is found again", async () => {
     const { name, master, sentinels, stop } = await startSentinel();
     const sentinelRootNodes = sentinels.map(({ port }) => ({ host: "127.0.0.1", port }));
-    const client = createSentinel({ name, sentinelRootNodes });
-    client.on("error", quiet);
+    const client = createSentinel({ name, sentinelRootNodes, passthroughClientErrorEvents: true });
+    const hasLostMaster = new Promise<void>((resolve) => {
+      client.on("error", (error) => {
+        if (String(error).includes("Master Client")) resolve();
+      });
+    });
     onTestFinished(async () => {
       await client.destroy();
       await stop();
@@ -89,11 +92,13 @@ describe.skipIf(isSkipped("redis"))("a commit that was given up before it was se
     await client.connect();
     await new RedisStore(client).find("a");
     await master.kill();
-    await wait(100);
-    const { store, calls } = commits(client, "ab");
-    await wait(100);
+    await hasLostMaster;
+    const { store, calls } = commits(client, "abc");
     calls[0]!.limit.reach();
-    expect(await Promise.all(calls.map(({ ended }) => ended))).toEqual(["given up", "stored"]);
-    expect(await found(store, "ab")).toBe("b");
+    client.on("topology-change", ({ type }) => {
+      if (type === "MASTER_CHANGE") calls[1]!.limit.reach(); // known, and not connected yet
+    });
+    expect(await Promise.all(calls.map(({ ended }) => ended))).toEqual(["given up", "given up", "stored"]);
+    expect(await found(store, "abc")).toBe("c");
   });
 });
