@@ -26,7 +26,9 @@ async function backends(): Promise<(Backend & Partial<NamedBackend>)[]> {
   const [postgres, mysql, redis, valkey] = await Promise.all(services.map(addressOf));
   const folder = await mkdtemp(join(tmpdir(), "scs-session-"));
   afterAll(() => rm(folder, { recursive: true }));
-  const found: (Backend & Partial<NamedBackend>)[] = [{ kind: "sqlite", at: [join(folder, "sessions.db")], name: newTable() }];
+  const found: (Backend & Partial<NamedBackend>)[] = [
+    { kind: "sqlite", at: [join(folder, "sessions.db")], name: newTable() },
+  ];
   if (postgres !== undefined) found.push({ kind: "postgres", at: [postgres], name: newTable() });
   if (mysql !== undefined) found.push({ kind: "mysql", at: [mysql], name: newTable() });
   if (valkey !== undefined) found.push({ on: "valkey", kind: "redis", at: [valkey], name: newPrefix() });

@@ -150,7 +150,7 @@ describe.each(await allBackends())("two processes on $on", { timeout: 60_000 }, 
     await one.ask(`revoke?user=${user}`);
     const after = await one.ask<OpenStore["asked"]>("asked");
     console.log(
-      `${backend.kind}: a list of 5 sessions cost ${among.calls} calls, ending them ${after.calls - before.calls}`,
+      `${backend.on}: a list of 5 sessions cost ${among.calls} calls, ending them ${after.calls - before.calls}`,
     );
     expect(after.calls - before.calls).toBeLessThanOrEqual(30);
   });
@@ -179,7 +179,7 @@ describe.each(await allBackends())("two processes on $on", { timeout: 60_000 }, 
       return (here.asked.calls - before) / reads;
     };
     const [plain, idle] = [await read({}), await read({ idleTimeout: "20m" })];
-    console.log(`${backend.kind}: ${plain} round trips a read, ${idle.toFixed(3)} with an idle timeout`);
+    console.log(`${backend.on}: ${plain} round trips a read, ${idle.toFixed(3)} with an idle timeout`);
     expect(plain).toBe(1);
     expect(idle).toBeGreaterThan(1);
     expect(idle).toBeLessThanOrEqual(1.05);

@@ -13,7 +13,7 @@ interface Answer extends Record<"early" | "late" | "created" | "swept" | "calls"
 }
 
 // All at once: a day takes ten seconds, most of which it waits.
-describe.concurrent.each(await allBackends())("24 hours on $kind", (backend) => {
+describe.concurrent.each(await allBackends())("24 hours on $on", (backend) => {
   test(
     "leave memory flat, no expired rows, no timer and no connection, and the process ends by itself",
     { timeout: 120_000 },
@@ -27,7 +27,7 @@ describe.concurrent.each(await allBackends())("24 hours on $kind", (backend) => 
       const { early, late, left, created, swept, calls } = JSON.parse(stdout) as Answer;
       const grown = (late - early) / megabyte;
       console.log(
-        `${backend.kind}: ${created} logins and ${calls} calls in 24 hours, ${swept} sessions swept, ${left.rows} left; ` +
+        `${backend.on}: ${created} logins and ${calls} calls in 24 hours, ${swept} sessions swept, ${left.rows} left; ` +
           `the heap grew by ${grown.toFixed(2)} MB in the last 16`,
       );
       expect({ resources: left.resources, stderr }).toEqual({ resources: [], stderr: "" });
