@@ -187,7 +187,8 @@ function dialect(tableName: string): Dialect {
     holdsToken: (key) => /^[\x21-\x7e]{1,43}$/.test(key),
     holdsSubject: (each) => isText(each, maxSubjectBytes),
     fromDate: (date) => new Date(Math.min(date.getTime(), lastDate)).toISOString().slice(0, -1).replace("T", " "),
-    toDate: (value) => new Date(`${String(value).slice(0, 23)}Z`),
+    // Years, months and days may be zero there.
+    toTime: (value) => Date.parse(`${String(value).slice(0, 23).replaceAll("-00", "-01")}Z`),
     async replace(run, key, expected, next) {
       if (next !== undefined) {
         const { insertId } = await run(update, [next.data, next.expiry, next.subject, key, expected]);

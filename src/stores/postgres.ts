@@ -179,7 +179,7 @@ function dialect(tableName: string, channel?: string): Dialect {
     holdsToken: (token) => token !== "" && isText(token, maxTokenBytes),
     holdsSubject: (subject) => isText(subject, maxSubjectBytes),
     fromDate: (value) => value.getTime(),
-    toDate: (value) => new Date(Math.round(Number(value) * 1000)),
+    toTime: (value) => Math.round(Number(value) * 1000),
     async replace(run, token, expected, next) {
       const { rows } =
         next === undefined

@@ -49,9 +49,10 @@ export interface Dialect {
   /** Whether the columns can hold a token, and a subject, as they are, and compare them byte by byte. */
   holdsToken(token: string): boolean;
   holdsSubject(subject: string): boolean;
-  /** A date as a parameter, and back from the column `expiry` of the statements above. */
+  /** A date as a parameter. */
   fromDate(date: Date): string | number;
-  toDate(value: unknown): Date;
+  /** What the column `expiry` of the statements above holds, in milliseconds since the epoch: also more than a Date can have. */
+  toTime(value: unknown): number;
   replace(run: Run, token: string, expected: Uint8Array, next: SqlSession | undefined): Promise<ReplaceAnswer>;
   /** Whether the statement was in the way of another one, and may be tried again. */
   isTransient(error: unknown): boolean;

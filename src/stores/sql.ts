@@ -29,6 +29,9 @@ interface Tried {
 /** The earliest moment that all databases can hold: what has expired before, has expired. */
 const firstDate = -62_135_596_800_000;
 
+/** The last that a Date can have; the databases have later ones, and infinity. */
+const lastTime = 8.64e15;
+
 /** The flow of a store over SQL. */
 export abstract class SqlStore implements Store {
   readonly #client: SqlClient;
@@ -153,14 +156,14 @@ export abstract class SqlStore implements Store {
     if (!(data instanceof Uint8Array)) {
       throw new SessionError("store-unavailable", `The column data of the table ${this.#table} does not hold bytes.`);
     }
-    const expiry = this.#dialect.toDate(row["expiry"]);
-    if (Number.isNaN(expiry.getTime())) {
+    const time = this.#dialect.toTime(row["expiry"]);
+    if (Number.isNaN(time)) {
       throw new SessionError(
         "store-unavailable",
         `The column expiry of the table ${this.#table} does not hold a date.`,
       );
     }
-    return { data, expiry };
+    return { data, expiry: new Date(Math.min(Math.max(time, -lastTime), lastTime)) };
   }
 
   #toSql({ data, expiry, subject, ended = false }: SessionToStore): SqlSession {

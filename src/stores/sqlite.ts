@@ -104,7 +104,9 @@ function ofD1(database: D1Database): SqlClient {
 
 function dialect(tableName: string): Dialect {
   const { table, name, schema } = quoted(tableName, '"');
-  const columns = "data, expiry";
+  // Whatever a row holds there: in SQLite it may be of another type than its column.
+  const stored = "CAST(data AS BLOB)";
+  const columns = `${stored} AS data, CAST(expiry AS REAL) AS expiry`;
   const prefix = schema === undefined ? "" : `"${schema}".`;
   const expiryIndex = `CREATE INDEX IF NOT EXISTS ${prefix}"${name}_expiry_idx" ON "${name}" (expiry)`;
   const subjectIndex = `CREATE INDEX IF NOT EXISTS ${prefix}"${name}_subject_idx" ON "${name}" (subject, token) WHERE subject IS NOT NULL`;
@@ -139,13 +141,13 @@ function dialect(tableName: string): Dialect {
     holdsToken: (token) => token !== "" && isText(token),
     holdsSubject: (subject) => isText(subject),
     fromDate: (date) => date.getTime() / day + julianEpoch,
-    toDate: (value) => new Date(Math.round((Number(value) - julianEpoch) * day)),
+    toTime: (value) => Math.round((Number(value) - julianEpoch) * day),
     async replace(run, token, expected, next) {
       const { affected } =
         next === undefined
-          ? await run(`DELETE FROM ${table} WHERE token = ? AND data = ${bytes}`, [token, expected])
+          ? await run(`DELETE FROM ${table} WHERE token = ? AND ${stored} = ${bytes}`, [token, expected])
           : await run(
-              `UPDATE ${table} SET data = ${bytes}, expiry = ?, subject = ? WHERE token = ? AND data = ${bytes}`,
+              `UPDATE ${table} SET data = ${bytes}, expiry = ?, subject = ? WHERE token = ? AND ${stored} = ${bytes}`,
               [...[next.data, next.expiry, next.subject], ...[token, expected]],
             );
       if (affected > 0) return "replaced";

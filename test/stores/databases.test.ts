@@ -19,7 +19,7 @@ const session = (text: string, subject?: string) => ({
 describe.each(databases)(
   "$database",
   { timeout: 60_000 },
-  ({ client, scsTable, scsWrite, scsRead, fill, statements }) => {
+  ({ client, scsTable, scsWrite, scsRead, fill, statements, strangeDates }) => {
     const { connected, setup } = connect(client);
 
     test("SCS and the store write and read the same rows", async () => {
@@ -45,6 +45,21 @@ describe.each(databases)(
       const read: string[] = [];
       for await (const [token, { expiry }] of store.all()) if (token !== `at${expiry.getTime()}`) read.push(token);
       expect(read).toEqual([]);
+    });
+
+    test("dates that JavaScript does not have are taken for the nearest that it has, and stop no list", async () => {
+      const { store, table, sql } = await setup();
+      await store.migrate();
+      const found: Record<string, number | undefined> = {};
+      for (const [n, literal] of Object.keys(strangeDates).entries()) {
+        await store.commit(`strange-${n}`, session("one"));
+        // MySQL would refuse some, were it asked strictly.
+        await sql(`UPDATE /*+ SET_VAR(sql_mode = '') */ ${table} SET expiry = ${literal} WHERE token = 'strange-${n}'`);
+        found[literal] = (await store.find(`strange-${n}`))?.expiry.getTime();
+      }
+      expect(found).toEqual(strangeDates);
+      await store.commit("usual", session("one"));
+      expect(await keysOf(store.all())).toHaveLength(Object.keys(strangeDates).length + 1);
     });
 
     test("each statement of the store is answered by an index, with 100,000 sessions of others present", async () => {

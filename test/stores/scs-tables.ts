@@ -40,7 +40,10 @@ async function asked(explain: string, newStore: (client: SqlClient) => Store, he
   return statements;
 }
 
-/** One client of each database, and how SCS makes its table there, writes a session and reads it. */
+/**
+ * One client of each database, and how SCS makes its table there, writes a session and reads it. `strangeDates`: what the
+ * column takes for a date, and the time in JavaScript that is nearest.
+ */
 const all = [
   {
     database: "postgres" as const,
@@ -56,6 +59,7 @@ const all = [
       `SELECT encode(data, 'hex') AS hex FROM ${table} WHERE token = '${token}' AND current_timestamp < expiry`,
     /** What the store asks, explained. */
     statements: (table: string) => asked("EXPLAIN", (client) => new PostgresStore(client, { table }), "'\\x78'::bytea"),
+    strangeDates: { "'-infinity'": -8.64e15, "'infinity'": 8.64e15, "'294276-12-31'": 8.64e15 },
     indexes: (table: string) => `SELECT indexname FROM pg_indexes WHERE tablename = '${table}' ORDER BY 1`,
     fill: (table: string) => [
       `INSERT INTO ${table} SELECT 'k' || n, 'x', now() + interval '1 hour', 'stranger-' || n FROM generate_series(1, 100000) n`,
@@ -77,6 +81,7 @@ const all = [
     /** What the store asks, explained. */
     statements: (table: string) =>
       asked("EXPLAIN FORMAT=TRADITIONAL", (client) => new MySqlStore(client, { table }), "x'78'"),
+    strangeDates: { "'0000-00-00'": Date.parse("0000-01-01T00:00Z"), "'2030-00-02'": Date.UTC(2030, 0, 2) },
     indexes: (table: string) =>
       `SELECT DISTINCT index_name FROM information_schema.statistics WHERE table_name = '${table}' ORDER BY 1`,
     fill: (table: string) => [
@@ -99,6 +104,7 @@ const all = [
       `SELECT lower(hex(data)) AS hex FROM ${table} WHERE token = '${token}' AND julianday('now') < expiry`,
     /** What the store asks, explained. */
     statements: (table: string) => asked("EXPLAIN QUERY PLAN", (client) => new SqliteStore(client, { table }), "x'78'"),
+    strangeDates: { "-1e12": -8.64e15, "1893456000": 8.64e15, "9e999": 8.64e15 },
     indexes: (table: string) => `SELECT name FROM pragma_index_list('${table}') ORDER BY 1`,
     fill: (table: string) => [
       `INSERT INTO ${table} WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000)
