@@ -86,7 +86,7 @@ export function recognise(given: unknown): Commands {
 }
 
 /** Whether an error is this answer of Redis. Clients spell them as they please. */
-export function isAnswer(error: unknown, answer: "CROSSSLOT"): boolean {
+export function isAnswer(error: unknown, answer: "CROSSSLOT" | "WRONGTYPE"): boolean {
   return error instanceof SessionError && error.message.endsWith(`(${answer}).`);
 }
 
@@ -105,7 +105,7 @@ function guarded<T>(
   const fail = (error: unknown): Promise<T> => {
     const text = error instanceof Error ? error.message : "";
     if (ifUnknown !== undefined && /noscript/i.test(text)) return guarded(command, options, ifUnknown);
-    const [answer = ""] = /crossslot/i.exec(text) ?? /^[A-Z]{3,20}(?= )/.exec(text) ?? [];
+    const [answer = ""] = /crossslot|wrongtype/i.exec(text) ?? /^[A-Z]{3,20}(?= )/.exec(text) ?? [];
     const asked = `run ${String(command[0])} on Redis${answer && ` (${answer.toUpperCase()})`}`;
     return Promise.reject(storeError(asked, error));
   };

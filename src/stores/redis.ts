@@ -82,12 +82,12 @@ export class RedisStore implements Store {
     const key = this.#prefix + token;
     if (!isText(token)) return Promise.resolve(undefined);
     if (options.expiry === false) {
-      return this.#commands.send(key, ["GET", key], options).then((data) => toStored(data, never));
+      return this.#commands.send(key, ["GET", key], options).then((data) => toStored(data, never), toNone);
     }
     return this.#run(scripts.find, [key], [], options).then((answer) => {
       const [data, expiry] = answer as [data: unknown, expiry: unknown];
       return toStored(data, Number(expiry) < 0 ? never : Number(expiry));
-    });
+    }, toNone);
   }
 
   async commit(token: string, session: SessionToStore, options?: CallOptions): Promise<void> {
@@ -254,6 +254,12 @@ function toStored(data: unknown, expiry: number): StoredSession | undefined {
   if (data === null || data === undefined) return undefined;
   if (data instanceof Uint8Array) return { data, expiry: new Date(expiry) };
   throw new SessionError("store-unavailable", "The client of Redis answers text; RedisStore needs bytes.");
+}
+
+/** A list, for example, under the key of a session is no more a session than bytes that no codec knows. */
+function toNone(error: unknown): StoredSession {
+  if (isAnswer(error, "WRONGTYPE")) return { data: Buffer.of(), expiry: new Date(never) };
+  throw error;
 }
 
 function toArguments({ data, expiry }: SessionToStore): [data: Argument, expiry: string] {

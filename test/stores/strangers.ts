@@ -50,7 +50,8 @@ export async function fill({ kind, at, name }: Backend, number: number, expired 
   }
 }
 
-function redisOf(kind: "redis" | "cluster" | "sentinel", at: readonly string[]): Redis | Cluster {
+/** A client of its own. */
+export function redisOf(kind: "redis" | "cluster" | "sentinel", at: readonly string[]): Redis | Cluster {
   const addresses = at.map((each) => ({ host: "127.0.0.1", port: Number(new URL(each).port) }));
   if (kind === "cluster") return new Cluster(addresses);
   return kind === "sentinel" ? new Redis({ name: "main", sentinels: addresses }) : new Redis(at[0]!);
