@@ -205,11 +205,35 @@ async function servers(): Promise<Case[]> {
     await client.connect();
     ending.push(() => client.destroy());
     cases.push(...contract("redis", () => new RedisStore(client, { prefix: `${newName()}:` })));
+    if (runtime === "bun") cases.push(bunRedis(redis));
   }
   if (postgres !== undefined && runtime === "bun") {
     cases.push(...bunSql(postgres));
   }
   return cases;
+}
+
+/** Bun's own client of Redis does not fit, and whoever tries is told so before anything is spoilt. */
+function bunRedis(url: string): Case {
+  const { RedisClient } = (globalThis as unknown as { Bun: { RedisClient: new (url: string) => BunRedis } }).Bun;
+  return {
+    name: "Bun.redis: is refused, and that it answers text is told where it is wrapped",
+    async run() {
+      const client = new RedisClient(url);
+      ending.push(() => client.close());
+      assert.throws(() => new RedisStore(client as never), /RedisStore takes a client/);
+      const sendCommand = ([name, ...parameters]: readonly (string | Buffer)[]): Promise<unknown> =>
+        client.send(String(name), parameters);
+      const store = new RedisStore({ sendCommand }, { prefix: `${newName()}:` });
+      await store.commit("a", { data: Uint8Array.of(0, 255), expiry: new Date(Date.now() + 60_000) });
+      await assert.rejects(store.find("a"), /The client of Redis answers text; RedisStore needs bytes\./);
+    },
+  };
+}
+
+interface BunRedis {
+  send(command: string, parameters: (string | Buffer)[]): Promise<unknown>;
+  close(): void;
 }
 
 /** Bun's own client of PostgreSQL: the contract, and what depends on the codes of its errors. */
