@@ -110,6 +110,20 @@ const ofPostgres: Client[] = [
   },
 ];
 
+/** The smallest client, in front of a driver. */
+const ownOnPostgres: Client = {
+  name: "a client of one's own for PostgreSQL",
+  database: "postgres",
+  async connect() {
+    const pool = new pg.Pool({ connectionString: postgresUrl });
+    const query = async (text: string, parameters: readonly unknown[]) => {
+      const { rows } = await pool.query<Record<string, unknown>>(text, [...parameters]);
+      return { rows, affected: 0 };
+    };
+    return { ...pgConnection(pool), store: (options) => new PostgresStore({ query }, options) };
+  },
+};
+
 const pglite: Client = {
   name: "PGlite",
   database: "postgres",
@@ -202,6 +216,21 @@ function libsqlConnection(file: string, close: () => Promise<void>): Connection 
   return { store, sql, drop: async () => undefined, close: async () => (database.close(), close()) };
 }
 
+const ownOnMySql: Client = {
+  name: "a client of one's own for MySQL",
+  database: "mysql",
+  async connect() {
+    const { pool, ...rest } = mysqlConnection({});
+    const query = async (text: string, parameters: readonly unknown[]) => {
+      const [answer] = await pool.execute(text, [...parameters] as never);
+      if (Array.isArray(answer)) return { rows: answer as Rows, affected: 0 };
+      const { affectedRows: affected, insertId } = answer;
+      return { rows: [], affected, insertId };
+    };
+    return { ...rest, store: (options) => new MySqlStore({ query }, options) };
+  },
+};
+
 const ofSqlite: Client[] = [
   {
     name: "libsql",
@@ -251,9 +280,9 @@ export const d1: Client = {
 
 /** Those whose servers are not left out by TEST_SKIP. */
 export const clients: readonly Client[] = [
-  ...(postgresUrl === undefined ? [] : ofPostgres),
+  ...(postgresUrl === undefined ? [] : [...ofPostgres, ownOnPostgres]),
   pglite,
-  ...(mysqlUrl === undefined ? [] : ofMySql),
+  ...(mysqlUrl === undefined ? [] : [...ofMySql, ownOnMySql]),
   ...ofSqlite,
 ];
 
