@@ -1,6 +1,7 @@
 // Programs that tests run are found, or the command that installs them is named.
 import { afterEach, expect, test, vi } from "vitest";
-import { browserProgram, programOf } from "./programs.ts";
+import { browserProgram, programOf, serverProgram } from "./programs.ts";
+import { addressOf } from "./shared.ts";
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -25,4 +26,19 @@ test("who may not install gets the command, and what else helps", async () => {
   await expect(programOf("no-such-program", { otherwise: "do without" })).rejects.toThrow(
     "Run `sudo test/servers/install.sh no-such-program` (Debian, Ubuntu), or do without.",
   );
+});
+
+test("a server that is not here fails with the command, the address that would do, and what leaves it out", async () => {
+  vi.spyOn(process, "getuid").mockReturnValue(1000);
+  vi.stubEnv("PATH", "");
+  await expect(serverProgram("redis")).rejects.toThrow(
+    /^There is no redis-server here\. Run `sudo test\/servers\/install\.sh redis-server.*` \(Debian, Ubuntu\), or name a server in STORE_REDIS_URL, or leave it out with TEST_SKIP=redis\.$/,
+  );
+});
+
+test("an address from the environment is taken as it is, and TEST_SKIP leaves the server out all the same", async () => {
+  vi.stubEnv("TEST_SKIP", "mysql");
+  vi.stubEnv("STORE_REDIS_URL", "redis://elsewhere:1");
+  vi.stubEnv("STORE_MYSQL_URL", "mysql://elsewhere:2/test");
+  expect([await addressOf("redis"), await addressOf("mysql")]).toEqual(["redis://elsewhere:1", undefined]);
 });
