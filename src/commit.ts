@@ -188,6 +188,7 @@ async function save(
   const { records, limit } = work;
   for (let at = loaded; ;) {
     // Past its expiry as we know it, other requests may have kept it alive; and a socket must not set back what they moved.
+    // (What is touched between this look and the replace is set back: only stores could take the later of both in one step.)
     const movedMaybe = newest !== undefined && state.attached && newest.expiry < newest.record.deadline;
     if (newest !== undefined && (movedMaybe || newest.expiry <= work.now())) {
       newest = await records.find(newest.key, limit);
