@@ -9,6 +9,7 @@ import { PostgresStore } from "scs-session/postgres";
 import { SqliteStore } from "scs-session/sqlite";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import type { SqlStore } from "../../src/stores/sql.ts";
+import { waitUntil } from "../servers/server.ts";
 import { addressOf } from "../servers/shared.ts";
 import { clients, d1, mariaAddress } from "./clients.ts";
 import { newTable } from "./names.ts";
@@ -220,7 +221,11 @@ describe("a statement that is in the way of others", () => {
       await two.query(`INSERT INTO ${orders} VALUES ${filler}`); // the lighter one is the victim
       await two.query(`UPDATE ${table} SET data = 'z' WHERE token = 'a'`);
       const blocked = two.query(`UPDATE ${orders} SET n = 5 WHERE id = 1`);
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await waitUntil("it waits for the lock", async () => {
+        const waiting = `SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT' AND trx_mysql_thread_id = ?`;
+        const [rows] = await pool.query(waiting, [two.threadId]);
+        return (rows as unknown[]).length > 0;
+      });
       const error = await failure(new MySqlStore(one, { table }).replace("a", Buffer.from("1"), session("2")));
       await blocked;
       await two.query("COMMIT");
@@ -353,7 +358,7 @@ describe("a client that looks like another", () => {
     for (const call of [store.find("the-token"), store.delete("the-token")]) {
       expect(inspect(await failure(call))).toMatch(/^Error(?!.*the-token)/);
     }
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await new Promise((resolve) => setImmediate(resolve)); // they are told before
     expect(unhandled).toEqual([]);
   });
 
