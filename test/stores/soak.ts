@@ -96,8 +96,11 @@ for await (const row of all.call(store)) left.rows += row.length / 2;
 const late = await heap();
 await sessions.close();
 await close();
-await new Promise((resolve) => setTimeout(resolve, 50)); // sockets say goodbye
-left.resources = process
-  .getActiveResourcesInfo()
-  .filter((each) => !/^(TTY|Pipe|FSReq|TickObject|Immediate)/.test(each));
+const resources = (): string[] =>
+  process.getActiveResourcesInfo().filter((each) => !/^(TTY|Pipe|FSReq|TickObject|Immediate)/.test(each));
+left.resources = resources();
+for (let turn = 0; turn < 100 && left.resources.length > 0; turn++) {
+  await new Promise((resolve) => setTimeout(resolve, 20)); // sockets say goodbye
+  left.resources = resources();
+}
 console.log(JSON.stringify({ early, late, left, created, swept, calls: asked.calls }));
