@@ -1,8 +1,8 @@
 /** Redis with Sentinel: a master with two replicas, and three sentinels that watch them. */
 
 import { askRedis, isFollowing, startRedis, startRedisSentinel } from "./redis.ts";
-import { startAll, stopAll } from "./redis-cluster.ts";
-import { type Server, type StartOptions, waitUntil } from "./server.ts";
+import { type GroupOptions, patienceOf, startAll, stopAll } from "./redis-cluster.ts";
+import { type Server, waitUntil } from "./server.ts";
 
 export interface RedisWithSentinel {
   /** What the sentinels call it. */
@@ -15,9 +15,7 @@ export interface RedisWithSentinel {
 }
 
 /** Starts one in which everybody knows one another: a master that is killed now is replaced after 2 to 3 s. */
-export async function startSentinel({
-  durable = false,
-}: Pick<StartOptions, "durable"> = {}): Promise<RedisWithSentinel> {
+export async function startSentinel({ durable = false, patience }: GroupOptions = {}): Promise<RedisWithSentinel> {
   const name = "main";
   const servers: Server[] = [];
   const started = async (...starts: (() => Promise<Server>)[]): Promise<Server[]> => {
@@ -37,7 +35,8 @@ export async function startSentinel({
     );
     for (const sentinel of sentinels) {
       await askRedis(sentinel, "SENTINEL", "MONITOR", name, ...address, "2");
-      await askRedis(sentinel, "SENTINEL", "SET", name, "down-after-milliseconds", "1000", "failover-timeout", "5000");
+      const settings = ["down-after-milliseconds", patienceOf(patience), "failover-timeout", "5000"];
+      await askRedis(sentinel, "SENTINEL", "SET", name, ...settings);
     }
     await waitUntil("the sentinels know the replicas and one another", async () => {
       const answers = await Promise.all(sentinels.map((sentinel) => askRedis(sentinel, "SENTINEL", "MASTER", name)));

@@ -34,7 +34,8 @@ async function backends(): Promise<(Backend & Partial<NamedBackend>)[]> {
   if (valkey !== undefined) found.push({ on: "valkey", kind: "redis", at: [valkey], name: newPrefix() });
   if (redis === undefined) return found;
   const urls = (servers: readonly Server[]): string[] => servers.map(({ url }) => url);
-  const [cluster, sentinel] = await Promise.all([startRedisCluster(), startSentinel()]);
+  const patience = "long";
+  const [cluster, sentinel] = await Promise.all([startRedisCluster({ patience }), startSentinel({ patience })]);
   afterAll(async () => {
     await Promise.all([cluster.stop(), sentinel.stop()]);
   });

@@ -18,7 +18,9 @@ import {
 const [url, valkey] = await Promise.all([addressOf("redis"), addressOf("valkey")]);
 const clients: RedisClientUnderTest[] = [];
 if (url !== undefined) {
-  const [cluster, sentinel, node] = await Promise.all([startRedisCluster(), startSentinel(), startRedisNode()]);
+  const patience = "long";
+  const groups = [startRedisCluster({ patience }), startSentinel({ patience })] as const;
+  const [cluster, sentinel, node] = await Promise.all([...groups, startRedisNode()]);
   afterAll(async () => {
     await Promise.all([cluster.stop(), sentinel.stop(), node.stop()]);
   });
