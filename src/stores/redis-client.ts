@@ -77,7 +77,8 @@ export function recognise(given: unknown): Commands {
       ),
     async masters() {
       // A client that is still connecting waits here, one that is closed rejects.
-      if (client.isCluster) await guarded(["GET"], undefined, () => client.send("", ["GET", ""]));
+      // Any key will do, but an empty one, for which node-redis asks some server.
+      if (client.isCluster) await guarded(["EXISTS"], undefined, () => client.send("any", ["EXISTS", "any"]));
       const senders = (await guarded(["SCAN"], undefined, () => client.masters())).map(guardedSend);
       if (client.isCluster) await checkComplete(senders);
       return senders;

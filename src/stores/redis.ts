@@ -183,7 +183,8 @@ export class RedisStore implements Store {
 
   /** Nothing to do: Redis deletes what has expired. It is asked all the same, lest an outage be taken for that. */
   async deleteExpired(): Promise<number> {
-    await this.#commands.send(this.#prefix, ["EXISTS", this.#prefix]);
+    const key = `${this.#prefix}any`;
+    await this.#commands.send(key, ["EXISTS", key]);
     return 0;
   }
 

@@ -6,6 +6,7 @@ import { SessionManager, type SessionError, type Store } from "scs-session";
 import { RedisStore } from "scs-session/redis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startRedisCluster, type RedisCluster } from "../servers/redis-cluster.ts";
+import { askRedis } from "../servers/redis.ts";
 import { waitUntil } from "../servers/server.ts";
 import { isSkipped } from "../servers/services.ts";
 import { newPrefix } from "./names.ts";
@@ -52,6 +53,19 @@ describe.skipIf(isSkipped("redis"))("all on a Redis Cluster", { timeout: 60_000 
     const iovalkey = new ValkeyCluster(addresses());
     clients.push(iovalkey);
     expect(await count(new RedisStore(iovalkey, { prefix }))).toBe(50);
+  });
+
+  test("asks no server for what another one keeps, which sends clients to look for all servers anew", async () => {
+    const redirected = async (): Promise<number> => {
+      const told = await Promise.all(cluster.nodes.map((node) => askRedis(node, "INFO", "errorstats")));
+      return told.reduce((sum, text) => sum + Number(/errorstat_MOVED:count=(\d+)/.exec(text)?.[1] ?? 0), 0);
+    };
+    const { client, store } = nodeRedis();
+    await client.connect();
+    const before = await redirected();
+    for (let n = 0; n < 20; n++) expect(await count(store)).toBe(50);
+    client.destroy();
+    expect(await redirected()).toBe(before);
   });
 
   test("rejects with a client that is not connected, or not any more", async () => {
