@@ -42,7 +42,9 @@ describe("npm test", () => {
   test("fails where TEST_SKIP names what is unknown, and says what is known", async () => {
     const { code, output } = await vitest("mysql,postgre");
     expect(code).toBe(1);
-    expect(output).toContain('TEST_SKIP names "postgre"; it takes redis, postgres, mysql, valkey, runtimes, examples, browser');
+    expect(output).toContain(
+      'TEST_SKIP names "postgre"; it takes redis, postgres, mysql, valkey, runtimes, examples, browser',
+    );
   });
 });
 
