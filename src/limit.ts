@@ -54,6 +54,7 @@ export class Limits {
     this.#clock.after(ms, () => {
       this.#armed = false;
       const now = this.#clock.now();
+      const due: Limit[] = [];
       for (let limit = this.#running.first; limit !== undefined; limit = this.#running.first) {
         const left = limit.end - now;
         // When the system's clock was set back meanwhile, the end seems farther away than it ever was.
@@ -62,8 +63,10 @@ export class Limits {
           break;
         }
         this.#running.delete(limit);
-        limit.reach();
+        due.push(limit);
       }
+      // Not before: what listeners begin has its time, of which `now` knows nothing, and is in nobody's way.
+      for (const limit of due) limit.reach();
     });
   }
 }

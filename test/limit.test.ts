@@ -188,6 +188,40 @@ describe("many limits", () => {
     clock.advance("1m");
     expect(reached).toStrictEqual([5_000, 10_000, 15_000]);
   });
+
+  test("that begin while another is being reached last as long, however long it took until then", async () => {
+    const clock = new TestClock();
+    let passed = 0;
+    const now = (): number => clock.now() + passed;
+    const reached: number[] = [];
+    const limits = new Limits({ now, after: (ms, fn) => clock.after(ms, fn) }, 5_000, true, () => {
+      reached.push(clock.now());
+      passed += 1; // the listener's own work
+      if (reached.length < 3) void limits.run(() => new Promise(() => undefined)).catch(() => undefined);
+    });
+    void limits.run(() => new Promise(() => undefined)).catch(() => undefined);
+    clock.advance("5s");
+    expect(reached).toHaveLength(1);
+    clock.advance("1m");
+    expect(reached).toHaveLength(3);
+  });
+
+  test("that run already are not put off by one that begins while another is being reached", async () => {
+    const clock = new TestClock();
+    const { settled, start } = setUp(clock);
+    void start("a", (limit) => {
+      limit.onAbort(() => void start("c"));
+      return new Promise(() => undefined);
+    });
+    clock.advance("1s");
+    void start("b");
+    clock.advance("5s");
+    await flush();
+    expect(settled).toStrictEqual(["a store-unavailable", "b store-unavailable"]);
+    clock.advance("4s");
+    await flush();
+    expect(settled.slice(2)).toStrictEqual(["c store-unavailable"]);
+  });
 });
 
 describe("when the system's clock is set", () => {
