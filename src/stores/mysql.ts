@@ -83,12 +83,13 @@ function recognise(client: unknown): SqlClient {
         const lent = await mysql.getConnection?.();
         const run = (statement: string): Promise<SqlResult> => runOn(lent ?? mysql, statement);
         try {
-          const { rows } = await run("SELECT @@SESSION.lock_wait_timeout AS seconds");
+          // Kept on the connection: what a driver makes of a number depends on its settings.
+          await run("SET @scs_session_patience = @@SESSION.lock_wait_timeout");
           await run(`SET SESSION lock_wait_timeout = ${patience}`);
           try {
             return await run(text);
           } finally {
-            await run(`SET SESSION lock_wait_timeout = ${Number(rows[0]?.["seconds"])}`).catch(() => undefined);
+            await run("SET SESSION lock_wait_timeout = @scs_session_patience").catch(() => undefined);
           }
         } finally {
           await lent?.release();

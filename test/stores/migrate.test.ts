@@ -222,6 +222,14 @@ describe.skipIf(mysqlUrl === undefined)("on MySQL and MariaDB", { timeout: 20_00
       },
     ],
     [
+      "mysql2 with numbers as text",
+      async () => {
+        const typeCast = (field: { string(): string | null }): string | null => field.string();
+        const one = createPool({ uri: mysqlUrl!, connectionLimit: 1, typeCast });
+        return { client: poolAsMySql(one), end: () => one.end() };
+      },
+    ],
+    [
       "mariadb, as MySQL understands it",
       async () => {
         const one = createMariaPool({ ...mariaAddress(), connectionLimit: 1 });
