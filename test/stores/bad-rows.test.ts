@@ -86,7 +86,7 @@ function told(): () => string {
   return () => inspect(heard, { depth: 10, showHidden: true });
 }
 
-describe.each(await allBackends())("on $kind", { timeout: 60_000 }, (backend) => {
+describe.each(await allBackends())("on $on", { timeout: 60_000 }, (backend) => {
   let here: OpenStore;
   beforeAll(async () => {
     here = await open(backend);
