@@ -1,6 +1,6 @@
 // What is left out is counted where a run is summed up, and a run that failed anywhere does not read like success.
 import { execFile } from "node:child_process";
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,7 +20,7 @@ function run(program: string, args: readonly string[], env: NodeJS.ProcessEnv, c
 
 describe("npm test", () => {
   /** Of a file whose tests need all servers. By a reporter that writes no file. */
-  const vitest = (TEST_SKIP: string) => {
+  const vitest = (TEST_SKIP: string, env: NodeJS.ProcessEnv = {}) => {
     const args = [
       "node_modules/vitest/vitest.mjs",
       "run",
@@ -29,7 +29,7 @@ describe("npm test", () => {
       "--reporter",
       "default",
     ];
-    return run(process.execPath, [...args, "test/servers/servers.test.ts"], { TEST_SKIP }, root);
+    return run(process.execPath, [...args, "test/servers/servers.test.ts"], { ...env, TEST_SKIP }, root);
   };
 
   test("counts the tests that TEST_SKIP leaves out, and what it leaves out", async () => {
@@ -37,6 +37,17 @@ describe("npm test", () => {
     expect(code, output).toBe(0);
     expect(output).toMatch(/Tests +(\d+) skipped \(\1\)/);
     expect(output).toContain("Left out, as TEST_SKIP says: 4 (redis, postgres, mysql, valkey)");
+  });
+
+  test("fails where Valkey is here, but does not start", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "scs-session-"));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    await chmod(folder, 0o755); // servers run as another user than root
+    await writeFile(join(folder, "valkey-server"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    const env = { PATH: `${folder}:${process.env["PATH"] ?? ""}`, STORE_VALKEY_URL: "" };
+    const { code, output } = await vitest("redis,postgres,mysql", env);
+    expect(code, output).toBe(1);
+    expect(output).toContain("valkey-server did not start");
   });
 
   test("fails where TEST_SKIP names what is unknown, and says what is known", async () => {

@@ -5,9 +5,10 @@ import type { AddressInfo } from "node:net";
 import type { TestProject } from "vitest/node";
 import { startMariaDB } from "./mariadb.ts";
 import { startPostgres } from "./postgres.ts";
+import { isAbsent } from "./programs.ts";
 import { startRedis, startValkey } from "./redis.ts";
 import type { Server } from "./server.ts";
-import { isDispensable, isService, skipped, type Service } from "./services.ts";
+import { isService, skipped, type Service } from "./services.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -38,8 +39,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
     server.then(
       ({ url }) => response.end(url),
       (error: unknown) => {
-        if (isDispensable(service)) absent.set(service, String(error));
-        response.writeHead(isDispensable(service) ? 404 : 500).end(String(error));
+        if (isAbsent(service)) absent.set(service, String(error));
+        response.writeHead(isAbsent(service) ? 404 : 500).end(String(error));
       },
     );
   });

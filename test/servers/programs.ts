@@ -24,6 +24,11 @@ export async function serverProgram(service: Service): Promise<string> {
   });
 }
 
+/** Whether a run does without a service that did not start: one that not every system has, and this one has not. */
+export function isAbsent(service: Service): boolean {
+  return isDispensable(service) && findProgram(serverOf[service].program) === undefined;
+}
+
 /** The path of chromium: what CHROMIUM_PATH names, or else as for servers. */
 export async function browserProgram(): Promise<string> {
   const given = process.env["CHROMIUM_PATH"] ?? "";
