@@ -59,8 +59,8 @@ export interface Commands {
     options?: Partial<CallOptions>,
     unknown?: Parameters<Send>[0],
   ): Promise<unknown>;
-  /** A sender for each server that keeps keys of its own; rejects when one is missing. */
-  masters(): Promise<Send[]>;
+  /** A sender for each server that keeps keys of its own; rejects when one is missing. `key` may be asked for. */
+  masters(key: string): Promise<Send[]>;
 }
 
 /** Recognises a client by its methods; throws `invalid-option` for what is none. */
@@ -75,11 +75,10 @@ export function recognise(given: unknown): Commands {
         () => client.send(key, command, options),
         unknown && (() => client.send(key, unknown, options)),
       ),
-    async masters() {
+    async masters(key) {
       // A client that is still connecting waits here, one that is closed rejects.
-      // Any key will do, but an empty one, for which node-redis asks some server.
-      if (client.isCluster) await guarded(["EXISTS"], undefined, () => client.send("any", ["EXISTS", "any"]));
-      const senders = (await guarded(["SCAN"], undefined, () => client.masters())).map(guardedSend);
+      if (client.isCluster) await guarded(["EXISTS"], undefined, () => client.send(key, ["EXISTS", key]));
+      const senders = (await guarded(["SCAN"], undefined, () => client.masters(key))).map(guardedSend);
       if (client.isCluster) await checkComplete(senders);
       return senders;
     },

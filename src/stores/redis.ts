@@ -150,7 +150,7 @@ export class RedisStore implements Store {
       "string",
     ];
     const seen = new Set<string>();
-    for (const send of await this.#commands.masters()) {
+    for (const send of await this.#commands.masters(this.#anyKey)) {
       for await (const keys of pages(send, scan)) {
         const tokens = keys.map((key) => key.slice(this.#prefix.length)).filter((token) => !seen.has(token));
         for (const token of tokens) seen.add(token);
@@ -183,9 +183,13 @@ export class RedisStore implements Store {
 
   /** Nothing to do: Redis deletes what has expired. It is asked all the same, lest an outage be taken for that. */
   async deleteExpired(): Promise<number> {
-    const key = `${this.#prefix}any`;
-    await this.#commands.send(key, ["EXISTS", key]);
+    await this.#commands.send(this.#anyKey, ["EXISTS", this.#anyKey]);
     return 0;
+  }
+
+  /** One that the store may use; never empty, for which node-redis asks some server. */
+  get #anyKey(): string {
+    return `${this.#prefix}any`;
   }
 
   #findAll(tokens: readonly string[]): Promise<[token: string, stored: StoredSession | undefined][]> {

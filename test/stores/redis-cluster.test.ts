@@ -55,6 +55,13 @@ describe.skipIf(isSkipped("redis"))("all on a Redis Cluster", { timeout: 60_000 
     expect(await count(new RedisStore(iovalkey, { prefix }))).toBe(50);
   });
 
+  test("asks for no key beyond those of the store, which is all that an ACL need allow", async () => {
+    const rules = ["on", ">secret", "resetkeys", `~${prefix}*`, "+@all"];
+    for (const node of cluster.nodes) await askRedis(node, "ACL", "SETUSER", "sessions", ...rules);
+    const redisOptions = { username: "sessions", password: "secret" };
+    expect(await count(ioredis({ redisOptions }).store)).toBe(50);
+  });
+
   test("asks no server for what another one keeps, which sends clients to look for all servers anew", async () => {
     const redirected = async (): Promise<number> => {
       const told = await Promise.all(cluster.nodes.map((node) => askRedis(node, "INFO", "errorstats")));
