@@ -21,7 +21,7 @@ export interface SqlClient {
   /** True if a retry could leave a transaction of the application: one connection, of a database that ends transactions. */
   readonly isSingle?: boolean;
   query(text: string, parameters: readonly unknown[], options?: Partial<CallOptions>): Promise<SqlResult>;
-  /** Runs a statement that changes a table, if it gives up waiting for it by another way than its text. */
+  /** Runs a statement that makes or changes a table, if it gives up waiting for it by another way than its text. */
   alter?(text: string): Promise<SqlResult>;
 }
 

@@ -7,14 +7,14 @@ import type { Dialect, Run } from "./sql-dialect.ts";
 const attempts = 10;
 
 /**
- * Runs what the table lacks. Several processes may do so at once; one that lacks nothing only reads the catalogue. `alter`
- * runs a statement that changes the table.
+ * Runs what the table lacks. Several processes may do so at once; one that lacks nothing only reads the catalogue. `change`
+ * runs a statement that makes or changes the table.
  */
 export async function migrate(
   dialect: Dialect,
   table: string,
   run: Run,
-  alter: (text: string) => Promise<unknown>,
+  change: (text: string) => Promise<unknown>,
 ): Promise<void> {
   const { create, inspect, upgrades, objection } = dialect;
   let obstacle: unknown;
@@ -33,7 +33,7 @@ export async function migrate(
     obstacle = undefined;
     for (const statement of parts.length === 0 ? create : lacking) {
       try {
-        await (parts.length === 0 ? run(statement, []) : alter(statement));
+        await change(statement);
       } catch (error) {
         if (!dialect.isObstructed(error)) throw error;
         obstacle = error;

@@ -14,8 +14,8 @@ export interface RedisCluster {
 /** What a group of servers is started with. */
 export interface GroupOptions extends Pick<StartOptions, "durable"> {
   /**
-   * How long a server may be silent until another one takes its place: 1 s, or 30 s where none is killed,
-   * since on a busy machine each may be.
+   * How long a server may be silent until another one takes its place: 1 s ("short", the default), or 30 s ("long") where none
+   * is killed, since on a busy machine each may be silent for a while.
    */
   readonly patience?: "short" | "long";
 }

@@ -7,8 +7,9 @@ import { givenAddress, isSkipped, type Service } from "./services.ts";
 
 /**
  * The address of a server, which is started, and if need be installed, when the first test file asks for it: from the
- * environment, or of a private one. Undefined if TEST_SKIP leaves it out, or if it is one that a run may do without and cannot be installed. Await it outside of tests and hooks, where there is
- * no time limit. Others use the server, too: keep to tables or keys of your own.
+ * environment, or of a private one. Undefined if TEST_SKIP leaves it out, or if it is one that a run may do without and cannot
+ * be installed. Await it outside of tests and hooks, where there is no time limit. Others use the server, too: keep to tables
+ * or keys of your own.
  */
 export async function addressOf(service: Service): Promise<string | undefined> {
   if (isSkipped(service)) return undefined;

@@ -10,7 +10,6 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { startMariaDB } from "../../servers/mariadb.ts";
 import { startPostgres } from "../../servers/postgres.ts";
 import { startRedis } from "../../servers/redis.ts";
-import { waitUntil } from "../../servers/server.ts";
 import { gobCodec } from "./gob.ts";
 import { GoSite, program, type Typed } from "./site.ts";
 
@@ -230,8 +229,6 @@ describe.each(Object.entries(backends))("SCS and we on %s", { timeout: 60_000 },
     const token = await goNew();
     const release = await go.holdPut(token, "late", { type: "int", value: "1" });
     const session = await sessions.load(token);
-    await waitUntil("Go has loaded the session", async () => session.get("user") === "go");
-    await new Promise((resolve) => setTimeout(resolve, 100));
     session.destroy();
     await sessions.commit(session);
     expect((await go.visit("values", token)).values).toEqual({});

@@ -64,6 +64,10 @@ func main() {
 
 	all := http.NewServeMux()
 	all.HandleFunc("/list", list)
+	all.HandleFunc("/waits", func(w http.ResponseWriter, r *http.Request) {
+		_, waits := held.Load(r.FormValue("hold"))
+		write(w, waits)
+	})
 	all.HandleFunc("/release", func(w http.ResponseWriter, r *http.Request) {
 		if gate, waits := held.LoadAndDelete(r.FormValue("hold")); waits {
 			close(gate.(chan struct{}))

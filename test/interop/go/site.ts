@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { waitUntil } from "../../servers/server.ts";
 
 /** A value as Go names its type, and writes it. */
 export interface Typed {
@@ -78,15 +79,15 @@ export class GoSite {
     return (await (await this.#ask("list")).json()) as Contents[];
   }
 
-  /** Begins a `put` that waits in its handler; answers a function that lets it go on. */
+  /** Begins a `put`, and answers when it waits in its handler, having loaded the session: a function that lets it go on. */
   async holdPut(token: string, key: string, { type, value }: Typed): Promise<() => Promise<Visit>> {
     const hold = `${token} ${key}`;
     const visit = this.visit("put", token, { key, type, value, hold });
+    visit.catch(() => undefined); // for whoever lets it go on
+    const waits = async () => (await (await this.#ask("waits", { hold })).json()) === true;
+    await waitUntil("the visit waits in its handler", waits);
     return async () => {
-      for (let isHeld = true; isHeld;) {
-        const response = await fetch(this.#url("release", { hold }));
-        isHeld = response.status === 404;
-      }
+      await this.#ask("release", { hold });
       return visit;
     };
   }
@@ -97,12 +98,9 @@ export class GoSite {
     await ended;
   }
 
-  #url(path: string, query: Readonly<Record<string, string>>): string {
-    return `http://127.0.0.1:${this.#port}/${path}?${new URLSearchParams(query).toString()}`;
-  }
-
   async #ask(path: string, query: Readonly<Record<string, string>> = {}, headers = {}): Promise<Response> {
-    const response = await fetch(this.#url(path, query), { headers });
+    const url = `http://127.0.0.1:${this.#port}/${path}?${new URLSearchParams(query).toString()}`;
+    const response = await fetch(url, { headers });
     if (!response.ok) throw new Error(`Go answers ${response.status}: ${await response.text()}`);
     return response;
   }
