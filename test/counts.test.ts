@@ -1,11 +1,18 @@
 // A guard for the costs that do not depend on the machine: calls of the store, commands and bytes on the wire, headers of the
 // response, allocation. A change that raises one of them has to say so here.
+import { createHook } from "node:async_hooks";
+import { once } from "node:events";
+import { createServer, get, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
+import { runInNewContext, runInThisContext } from "node:vm";
+import express4 from "express-4";
+import express5 from "express";
 import pg from "pg";
 import { createClient } from "redis";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { MemoryStore, SessionManager, type SessionOptions, type Store } from "scs-session";
+import { loadAndSave as loadAndSaveExpress } from "scs-session/express";
 import { loadAndSave } from "scs-session/fetch";
 import { PostgresStore } from "scs-session/postgres";
 import { RedisStore } from "scs-session/redis";
@@ -171,6 +178,79 @@ describe("on the wire", () => {
     const plain = await sizeOf("/");
     expect((await sizeOf("/start")) - plain).toBeLessThanOrEqual(235);
     expect((await sizeOf("/read")) - plain).toBeLessThanOrEqual(40);
+  });
+});
+
+describe("promises", () => {
+  // With AsyncLocalStorage, Node before 24 runs a hook for each, which costs more than the promise.
+  async function promised(work: () => Promise<unknown>): Promise<number> {
+    const kinds: string[] = [];
+    const hook = createHook({ init: (_, kind) => void kinds.push(kind) }).enable();
+    await work().finally(() => hook.disable());
+    return kinds.filter((kind) => kind === "PROMISE").length - 3; // those of this function
+  }
+
+  async function expectPromises(store: Store, counts: { load: number; commit: number }): Promise<void> {
+    const sessions = new SessionManager<Data>({ sweepInterval: false, store });
+    onTestFinished(() => sessions.close());
+    const begun = await sessions.load();
+    begun.put("user", 123);
+    const { token } = await sessions.commit(begun);
+    const found: Record<string, number> = {};
+    const session = await sessions.load(token);
+    found["load"] = await promised(() => sessions.load(token));
+    session.put("visits", 1);
+    found["commit"] = await promised(() => sessions.commit(session));
+    expect(found).toEqual(counts);
+  }
+
+  test("of a load and of a commit in memory are these, and no others", async () => {
+    await expectPromises(new MemoryStore(), { load: 6, commit: 11 });
+  });
+
+  test.skipIf(postgres === undefined)("of a load and of a commit in PostgreSQL are these, and no others", async () => {
+    const pool = new pg.Pool({ connectionString: postgres!, max: 1 });
+    onTestFinished(() => pool.end());
+    const store = new PostgresStore(pool, { table: "promises" });
+    await store.migrate();
+    await expectPromises(store, { load: 7, commit: 12 });
+  });
+});
+
+describe("shapes", () => {
+  setFlagsFromString("--allow-natives-syntax");
+  const haveSameShape = runInThisContext("(one, other) => %HaveSameMap(one, other)") as (
+    a: object,
+    b: object,
+  ) => boolean;
+
+  test.each([
+    ["4", express4 as unknown as typeof express5],
+    ["5", express5],
+  ])("of the requests and responses of Express %s that have a session are the same", async (_, express) => {
+    const sessions = new SessionManager<Data>({ sweepInterval: false });
+    onTestFinished(() => sessions.close());
+    const app = express();
+    app.use(loadAndSaveExpress(sessions));
+    const seen: [request: object, response: ServerResponse][] = [];
+    let haveOne: boolean[] = [];
+    app.get("/", (request, response) => {
+      sessions.of(request).put("visits", 1);
+      if (seen.push([request, response]) < 2) return; // both are looked at before they go on
+      const [one, other] = seen as [(typeof seen)[0], (typeof seen)[0]];
+      haveOne = [haveSameShape(one[0], other[0]), haveSameShape(one[1], other[1])];
+      for (const [, each] of seen) each.end("ok");
+    });
+    const server = createServer(app).listen(0, "127.0.0.1");
+    onTestFinished(() => void server.close());
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const visit = (): Promise<void> =>
+      new Promise((resolve, reject) => {
+        get({ port, agent: false }, (answer) => answer.resume().on("end", resolve)).on("error", reject);
+      });
+    await Promise.all([visit(), visit()]);
+    expect(haveOne).toEqual([true, true]);
   });
 });
 

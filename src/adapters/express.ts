@@ -27,8 +27,25 @@ export function loadAndSave<Data extends object, Request extends ExpressRequest>
       next();
       return;
     }
+    if (givesShapes && "secure" in request) {
+      keepInTable(request);
+      keepInTable(response);
+    }
     // Express knows the proxies that may be trusted.
     const isSecure = (): boolean => request.secure ?? isEncrypted(request);
     void serve(manager, request, response, { property: options.property, isSecure }, next, next);
   };
 }
+
+/**
+ * Express changes the prototype of each request and response. Before its version 13 (Node 24) V8 then makes a new shape for
+ * every property that is added to one, by Express, by us, or by what follows, and finds properties of the many shapes slowly.
+ */
+const givesShapes = Number.parseInt((process.versions as Partial<NodeJS.ProcessVersions>).v8 ?? "", 10) < 13;
+
+/** Has V8 keep the properties of an object in a table, in which one more costs nothing, as it does once one was deleted. */
+function keepInTable(object: object): void {
+  for (const slot of slots) Reflect.set(object, slot, undefined);
+  for (const slot of slots) Reflect.deleteProperty(object, slot);
+}
+const slots = [Symbol("first"), Symbol("last")]; // to delete what was added last would only undo that
