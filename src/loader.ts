@@ -83,19 +83,18 @@ export class Loader {
   }
 
   #find(tokens: readonly OpenedToken[], touch: boolean, limit: Limit): Promise<Session> {
-    const { records } = this.#core;
-    const find = (opened: OpenedToken): Promise<Found | undefined> => records.load(records.keyOf(opened.token), limit);
+    const load = <T>(opened: OpenedToken, use: (at: Found | undefined) => T): Promise<T> => {
+      const { records } = this.#core;
+      return records.load(records.keyOf(opened.token), limit, use);
+    };
     const [only] = tokens;
     if (only !== undefined && tokens.length === 1) {
-      return find(only).then((at) => {
+      return load(only, (at) => {
         if (at !== undefined && !isMarker(at)) return this.#take({ opened: only, at }, touch);
         return this.#choose(at === undefined ? [] : [{ opened: only, at }], touch);
       });
     }
-    const candidates = tokens.map(async (opened) => {
-      const at = await find(opened);
-      return at === undefined ? [] : [{ opened, at }];
-    });
+    const candidates = tokens.map((opened) => load(opened, (at) => (at === undefined ? [] : [{ opened, at }])));
     return Promise.all(candidates).then((found) => this.#choose(found.flat(), touch));
   }
 

@@ -198,7 +198,7 @@ export class SessionManager<Data extends object = Record<string, unknown>> {
     if (opened === undefined) return;
     const key = records.keyOf(opened.token);
     if (key === state.stored?.key) return;
-    const other = await limits.run((limit) => records.load(key, limit));
+    const other = await limits.run((limit) => records.load(key, limit, (found) => found));
     if (other === undefined || isMarker(other)) return;
     const names: readonly string[] = options?.keys ?? Object.keys(other.record.values);
     for (const name of names) {

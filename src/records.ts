@@ -87,14 +87,14 @@ export class Records {
   }
 
   /** `find` for the key of a token that a client sent: says why there is nothing. */
-  load(key: string, limit: Limit): Promise<Found | undefined> {
+  load<T>(key: string, limit: Limit, use: (found: Found | undefined) => T): Promise<T> {
     return this.#find(key, limit, (stored) => {
       const { publish } = this.#options;
       if (stored === undefined) publish({ type: "refused", reason: "unknown" });
       const found = stored && this.decode(key, stored);
-      if (found === undefined || this.isValid(found)) return found;
+      if (found === undefined || this.isValid(found)) return use(found);
       if (!isMarker(found)) publish({ type: "expired", session: this.idOf(key) });
-      return undefined;
+      return use(undefined);
     });
   }
 

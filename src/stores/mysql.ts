@@ -119,7 +119,6 @@ function dialect(tableName: string): Dialect {
   const remove = `DELETE FROM ${table} WHERE token = ? AND data = ?`;
   const sweep = `DELETE FROM ${table} WHERE token IN (${Array(sweepSize).fill("?").join(", ")})
     AND IF(expiry <= UTC_TIMESTAMP(6), 1, 0) = 1`;
-  const look = `SELECT token FROM ${table} WHERE token = ?`;
   const token = "CHAR(43) CHARACTER SET ascii COLLATE ascii_bin NOT NULL";
   const expiryIndex = `INDEX \`${name}_expiry_idx\` (expiry)`;
   const subject = `subject VARBINARY(${maxSubjectBytes})`;
@@ -190,15 +189,12 @@ function dialect(tableName: string): Dialect {
     fromDate: (date) => new Date(Math.min(date.getTime(), lastDate)).toISOString().slice(0, -1).replace("T", " "),
     // Years, months and days may be zero there.
     toTime: (value) => Date.parse(`${String(value).slice(0, 23).replaceAll("-00", "-01")}Z`),
-    async replace(run, key, expected, next) {
-      if (next !== undefined) {
-        const { insertId } = await run(update, [next.data, next.expiry, next.subject, key, expected]);
-        return insertId === 1 ? "replaced" : insertId === 2 ? "conflict" : "missing";
-      }
-      const { affected } = await run(remove, [key, expected]);
-      if (affected > 0) return "replaced";
-      return (await run(look, [key])).rows.length > 0 ? "conflict" : "missing";
-    },
+    replace: (key, expected, next) =>
+      next === undefined ? [remove, [key, expected]] : [update, [next.data, next.expiry, next.subject, key, expected]],
+    // An update gives LAST_INSERT_ID one of two; a row that is not there, none.
+    answerTo: ({ affected, insertId }) =>
+      insertId === 1 || affected > 0 ? "replaced" : insertId === 2 ? "conflict" : undefined,
+    look: `SELECT token FROM ${table} WHERE token = ?`,
     isTransient: (error) => ["ER_LOCK_DEADLOCK", "ER_CHECKREAD"].includes(codeOf(error)),
     isMissing: (error) => ["ER_NO_SUCH_TABLE", "ER_BAD_FIELD_ERROR"].includes(codeOf(error)),
     isObstructed: (error) => obstacles.includes(codeOf(error)),

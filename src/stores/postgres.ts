@@ -1,6 +1,6 @@
 /** Sessions in PostgreSQL. */
 
-import { SessionError } from "../errors.ts";
+import type { SessionError } from "../errors.ts";
 import type { Store } from "../store.ts";
 import { listenBy } from "./postgres-push.ts";
 import { codeOf, isText, pageSize, quoted, type Dialect, type SqlClient, type SqlResult } from "./sql-dialect.ts";
@@ -32,7 +32,10 @@ export interface PostgresStoreOptions extends SqlStoreOptions {
 /** A Pool or Client of `pg`. */
 export interface PgClient {
   connect(...args: never[]): unknown;
-  query(query: { readonly text: string; readonly values: unknown[]; readonly name?: string }): Promise<PgResult>;
+  query(
+    query: { readonly text: string; readonly values: unknown[]; readonly name?: string },
+    callback: (error: Error | null | undefined, result: PgResult) => void,
+  ): unknown;
 }
 interface PgResult {
   readonly rows: unknown[];
@@ -50,7 +53,7 @@ export interface PGliteClient {
 }
 
 /**
- * A store in PostgreSQL 11 or newer, in SCS's table. Every ability of `Store`, in one statement each. An abort signal keeps
+ * A store in PostgreSQL 11 or newer, in SCS's table. Every ability of `Store`, in one statement each that succeeds. An abort signal keeps
  * statements from being sent, but ends none that is on its way: set `statement_timeout`, and `query_timeout` on the pool, a
  * little above `storeTimeout`. The client stays open when the store is closed. It must not be in a transaction of the
  * application.
@@ -97,7 +100,15 @@ function recognise(client: unknown, prepare: boolean): SqlClient {
       query(text, values) {
         const isPrepared = prepare && values.length > 0;
         const statement = { text, values: [...values], ...(isPrepared ? { name: nameOf(text) } : {}) };
-        return Promise.resolve(pg.query(statement)).then(({ rows }) => toResult(rows));
+        // By a callback: the promises of a pool cost more, most of all where AsyncLocalStorage has a hook run for each.
+        return new Promise((resolve, reject) => {
+          const answer = pg.query(statement, (error, result) => {
+            if (error) reject(error);
+            else resolve(toResult(result.rows));
+          });
+          // Of what looks like it, but has no callbacks.
+          if (answer !== undefined) resolve(Promise.resolve(answer as PgResult).then(({ rows }) => toResult(rows)));
+        });
       },
     };
   }
@@ -133,16 +144,13 @@ function hash(text: string): string {
 function dialect(tableName: string, channel?: string): Dialect {
   const { table, name } = quoted(tableName, '"');
   // As a number of seconds: what drivers make of dates depends on their settings.
-  const columns = "data, extract(epoch FROM expiry)::float8 AS expiry";
+  const columns = "data, date_part('epoch', expiry) AS expiry";
   const date = (parameter: string): string => `to_timestamp(${parameter}::float8 / 1000)`;
-  // A session that is changed meanwhile is judged as it was when the statement began, or as a conflict: both are true answers.
-  const answer = `SELECT CASE WHEN EXISTS (SELECT FROM done) THEN 'replaced'
-    WHEN EXISTS (SELECT FROM ${table} WHERE token = $1) THEN 'conflict' ELSE 'missing' END AS answer`;
   const told = channel === undefined ? "1" : `pg_notify('${channel}', token)`;
-  const update = (returning: string): string => `WITH done AS (UPDATE ${table} SET data = $3, expiry = ${date("$4")},
-    subject = $5 WHERE token = $1 AND data = $2 RETURNING ${returning}) ${answer}`;
+  const update = (returning: string): string => `UPDATE ${table} SET data = $3, expiry = ${date("$4")}, subject = $5
+    WHERE token = $1 AND data = $2 RETURNING ${returning}`;
   const [change, mark] = [update("1"), update(told)];
-  const remove = `WITH done AS (DELETE FROM ${table} WHERE token = $1 AND data = $2 RETURNING ${told}) ${answer}`;
+  const remove = `DELETE FROM ${table} WHERE token = $1 AND data = $2 RETURNING ${told}`;
   const expiryIndex = `CREATE INDEX IF NOT EXISTS "${name}_expiry_idx" ON ${table} (expiry)`;
   const subjectIndex = `CREATE INDEX IF NOT EXISTS "${name}_subject_idx" ON ${table} (subject, token) WHERE subject IS NOT NULL`;
   // Requests queue behind a statement that waits for the whole table: it gives up before they do.
@@ -180,15 +188,12 @@ function dialect(tableName: string, channel?: string): Dialect {
     holdsSubject: (subject) => isText(subject, maxSubjectBytes),
     fromDate: (value) => value.getTime(),
     toTime: (value) => Math.round(Number(value) * 1000),
-    async replace(run, token, expected, next) {
-      const { rows } =
-        next === undefined
-          ? await run(remove, [token, expected])
-          : await run(next.ended ? mark : change, [token, expected, next.data, next.expiry, next.subject]);
-      const given = rows[0]?.["answer"];
-      if (given === "replaced" || given === "conflict" || given === "missing") return given;
-      throw new SessionError("store-unavailable", "PostgreSQL gave no answer to replace.");
-    },
+    replace: (token, expected, next) =>
+      next === undefined
+        ? [remove, [token, expected]]
+        : [next.ended ? mark : change, [token, expected, next.data, next.expiry, next.subject]],
+    answerTo: ({ rows }) => (rows.length > 0 ? "replaced" : undefined),
+    look: `SELECT 1 FROM ${table} WHERE token = $1`,
     isTransient: (error) => ["40001", "40P01"].includes(codeOf(error)),
     isMissing: (error) => ["42P01", "42703"].includes(codeOf(error)),
     // Two processes that create at once: one of them is told that it exists, in one of these ways. 55P03: locked.

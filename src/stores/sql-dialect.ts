@@ -53,7 +53,12 @@ export interface Dialect {
   fromDate(date: Date): string | number;
   /** What the column `expiry` of the statements above holds, in milliseconds since the epoch: also more than a Date can have. */
   toTime(value: unknown): number;
-  replace(run: Run, token: string, expected: Uint8Array, next: SqlSession | undefined): Promise<ReplaceAnswer>;
+  /** The statement that replaces a session, or without `next` deletes it, if its data are as expected. */
+  replace(token: string, expected: Uint8Array, next: SqlSession | undefined): Statement;
+  /** What came of `replace`. Undefined: nothing was replaced, and `look` tells why. */
+  answerTo(result: SqlResult): ReplaceAnswer | undefined;
+  /** Answers a row if there is a session under a token. */
+  readonly look: string;
   /** Whether the statement was in the way of another one, and may be tried again. */
   isTransient(error: unknown): boolean;
   /** Whether table or column do not exist. */
@@ -69,6 +74,9 @@ export interface SqlSession {
   readonly subject: string | null;
   readonly ended: boolean;
 }
+
+/** What is run. */
+export type Statement = readonly [text: string, parameters: readonly unknown[]];
 
 /** Runs a statement of a dialect. */
 export type Run = (text: string, parameters: readonly unknown[]) => Promise<SqlResult>;

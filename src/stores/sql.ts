@@ -49,34 +49,42 @@ export abstract class SqlStore implements Store {
 
   find(token: string, options?: CallOptions): Promise<StoredSession | undefined> {
     if (!this.#dialect.holdsToken(token)) return Promise.resolve(undefined);
-    return this.#run(this.#dialect.find, [token], options).then(({ rows }) => rows[0] && this.#toStored(rows[0]));
+    return this.#run(this.#dialect.find, [token], options, ({ rows }) => rows[0] && this.#toStored(rows[0]));
   }
 
   async commit(token: string, session: SessionToStore, options?: CallOptions): Promise<void> {
     if (!this.#dialect.holdsToken(token)) throw unholdable("token");
     const { data, expiry, subject } = this.#toSql(session);
-    await this.#run(this.#dialect.commit, [token, data, expiry, subject], options);
+    await this.#run(this.#dialect.commit, [token, data, expiry, subject], options, nothing);
   }
 
   async delete(token: string, options?: CallOptions): Promise<void> {
-    if (this.#dialect.holdsToken(token)) await this.#run(this.#dialect.delete, [token], options);
+    if (this.#dialect.holdsToken(token)) await this.#run(this.#dialect.delete, [token], options, nothing);
   }
 
-  async replace(
+  replace(
     token: string,
     expected: Uint8Array,
     next: SessionToStore | undefined,
     options?: CallOptions,
   ): Promise<ReplaceAnswer> {
-    if (!this.#dialect.holdsToken(token)) return "missing";
-    const run: Run = (text, parameters) => this.#run(text, parameters, options);
-    return this.#dialect.replace(run, token, toBytes(expected), next && this.#toSql(next));
+    const dialect = this.#dialect;
+    if (!dialect.holdsToken(token)) return Promise.resolve("missing");
+    try {
+      const [text, parameters] = dialect.replace(token, toBytes(expected), next && this.#toSql(next));
+      // Only who lost asks why. What happens in between makes no answer wrong: each was true at some time.
+      const why = (): Promise<ReplaceAnswer> =>
+        this.#run(dialect.look, [token], options, ({ rows }) => (rows.length > 0 ? "conflict" : "missing"));
+      return this.#run(text, parameters, options, (result) => dialect.answerTo(result) ?? why());
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async touch(token: string, expiry: Date, options?: CallOptions): Promise<boolean> {
     if (!this.#dialect.holdsToken(token)) return false;
-    const result = await this.#run(this.#dialect.touch, [this.#fromDate(expiry), token], options);
-    return this.#dialect.touchedBy(result);
+    const dialect = this.#dialect;
+    return this.#run(dialect.touch, [this.#fromDate(expiry), token], options, (result) => dialect.touchedBy(result));
   }
 
   all(): AsyncGenerator<[token: string, session: StoredSession]> {
@@ -89,7 +97,7 @@ export abstract class SqlStore implements Store {
 
   async deleteExpired(limit: number): Promise<number> {
     const most = Math.max(0, Math.floor(Math.min(limit, 1_000_000)));
-    return this.#dialect.deleteExpired((text, parameters) => this.#run(text, parameters), most);
+    return this.#dialect.deleteExpired((text, parameters) => this.#run(text, parameters, undefined, same), most);
   }
 
   /**
@@ -98,7 +106,7 @@ export abstract class SqlStore implements Store {
    */
   async migrate(): Promise<void> {
     try {
-      const run: Run = (text, parameters) => this.#query(text, parameters);
+      const run: Run = (text, parameters) => this.#query(text, parameters, undefined, same, same);
       await migrate(this.#dialect, this.#table, run, (text) => this.#client.alter?.(text) ?? run(text, []));
     } catch (error) {
       throw storeError(`migrate the table ${this.#table}`, error);
@@ -110,41 +118,52 @@ export abstract class SqlStore implements Store {
     parameters: readonly unknown[],
   ): AsyncGenerator<[token: string, session: StoredSession]> {
     for (let after: string | undefined = ""; after !== undefined;) {
-      const { rows }: SqlResult = await this.#run(statement, [...parameters, after]);
+      const { rows }: SqlResult = await this.#run(statement, [...parameters, after], undefined, same);
       for (const row of rows) yield [String(row["token"]), this.#toStored(row)];
       after = rows.length < pageSize ? undefined : String(rows.at(-1)?.["token"]);
     }
   }
 
+  #run<T>(
+    text: string,
+    parameters: readonly unknown[],
+    options: Partial<CallOptions> | undefined,
+    use: (result: SqlResult) => T | Promise<T>,
+  ): Promise<T> {
+    return this.#query(text, parameters, options, use, (error) => this.#explain(error));
+  }
+
   /** Errors that leave the store carry no statements, arguments or data. */
-  #run(text: string, parameters: readonly unknown[], options?: Partial<CallOptions>): Promise<SqlResult> {
-    return this.#query(text, parameters, options).catch((error: unknown) => {
-      if (error instanceof SessionError) throw error;
-      if (!this.#dialect.isMissing(error)) throw clean(error);
-      const remedy = "call await store.migrate() before the first request";
-      const fault = `The table ${this.#table} does not exist or is not up to date`;
-      throw new SessionError("store-unavailable", `${fault}; ${remedy}.`);
-    });
+  #explain(error: unknown): unknown {
+    if (error instanceof SessionError) return error;
+    if (!this.#dialect.isMissing(error)) return clean(error);
+    const remedy = "call await store.migrate() before the first request";
+    const fault = `The table ${this.#table} does not exist or is not up to date`;
+    return new SessionError("store-unavailable", `${fault}; ${remedy}.`);
   }
 
   /** Tried again when it was in the way of another one. In a transaction of the application it is the first fault that tells what happened. */
-  #query(
+  #query<T>(
     text: string,
     parameters: readonly unknown[],
-    options?: Partial<CallOptions>,
+    options: Partial<CallOptions> | undefined,
+    use: (result: SqlResult) => T | Promise<T>,
+    explain: (error: unknown) => unknown,
     { attempt, fault }: Tried = { attempt: 1, fault: undefined },
-  ): Promise<SqlResult> {
-    const again = async (error: unknown): Promise<SqlResult> => {
+  ): Promise<T> {
+    const again = async (error: unknown): Promise<T> => {
       const first = fault ?? error;
-      if (attempt === attempts || this.#client.isSingle === true || !this.#dialect.isTransient(error)) throw first;
+      if (attempt === attempts || this.#client.isSingle === true || !this.#dialect.isTransient(error)) {
+        throw explain(first);
+      }
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 2 ** attempt));
-      return this.#query(text, parameters, options, { attempt: attempt + 1, fault: first });
+      return this.#query(text, parameters, options, use, explain, { attempt: attempt + 1, fault: first });
     };
     try {
       checkAborted(options);
       return Promise.resolve(this.#client.query(text, parameters, options)).then((result) => {
         if (!isResult(result)) throw this.#refusal();
-        return result;
+        return use(result);
       }, again);
     } catch (error) {
       return again(error);
@@ -175,6 +194,9 @@ export abstract class SqlStore implements Store {
     return this.#dialect.fromDate(new Date(Math.max(date.getTime(), firstDate)));
   }
 }
+
+const same = <T>(value: T): T => value;
+const nothing = (): void => undefined;
 
 /** The error for a client of no known shape. */
 export function unknownClient(store: string, accepted: string): SessionError {

@@ -142,18 +142,15 @@ function dialect(tableName: string): Dialect {
     holdsSubject: (subject) => isText(subject),
     fromDate: (date) => date.getTime() / day + julianEpoch,
     toTime: (value) => Math.round((Number(value) - julianEpoch) * day),
-    async replace(run, token, expected, next) {
-      const { affected } =
-        next === undefined
-          ? await run(`DELETE FROM ${table} WHERE token = ? AND ${stored} = ${bytes}`, [token, expected])
-          : await run(
-              `UPDATE ${table} SET data = ${bytes}, expiry = ?, subject = ? WHERE token = ? AND ${stored} = ${bytes}`,
-              [...[next.data, next.expiry, next.subject], ...[token, expected]],
-            );
-      if (affected > 0) return "replaced";
-      const { rows } = await run(`SELECT token FROM ${table} WHERE token = ?`, [token]);
-      return rows.length > 0 ? "conflict" : "missing";
-    },
+    replace: (token, expected, next) =>
+      next === undefined
+        ? [`DELETE FROM ${table} WHERE token = ? AND ${stored} = ${bytes}`, [token, expected]]
+        : [
+            `UPDATE ${table} SET data = ${bytes}, expiry = ?, subject = ? WHERE token = ? AND ${stored} = ${bytes}`,
+            [...[next.data, next.expiry, next.subject], ...[token, expected]],
+          ],
+    answerTo: ({ affected }) => (affected > 0 ? "replaced" : undefined),
+    look: `SELECT token FROM ${table} WHERE token = ?`,
     // When another process had the lock, busy_timeout has been waited for already, and all requests of this one with it.
     isTransient: (error) => codeOf(error) === "SQLITE_BUSY_SNAPSHOT",
     isMissing: (error) => /no such (table|column)|has no column/.test(messageOf(error)),
