@@ -48,6 +48,10 @@ export class Changes {
 
   /** Drawn by the first attempt and kept for the next: how a write whose answer was lost is recognised. */
   commitId: string | undefined;
+  /** Names of writes that were to store these changes and those of other commits; told by them, too. */
+  jointIds: string[] = [];
+  /** What those of other commits replace, as far as it is not known that they did not. */
+  uncertain: Found[] = [];
   /** Drawn by each attempt: what an earlier one has sent may still arrive. */
   newToken: string | undefined;
   earlierTokens: string[] = [];

@@ -7,8 +7,10 @@
 import { apply, Changes, taken, type Merged } from "./changes.ts";
 import type { SessionRecord } from "./codec.ts";
 import { end, endInTurn, type Work } from "./ending.ts";
-import { SessionError } from "./errors.ts";
+import { isFinal, SessionError } from "./errors.ts";
+import { checkCertain, replaceJointly, wrote, type Joining } from "./joint-write.ts";
 import { isMarker, type Found, type Records } from "./records.ts";
+import { commitId, isOfAnother, noteConflict, revise } from "./revision.ts";
 import type { SessionState } from "./session.ts";
 import { newToken } from "./token.ts";
 import { alike, valueOf, type Values } from "./values.ts";
@@ -33,11 +35,6 @@ export function carryOut(work: Work, state: SessionState, changes: Changes): Pro
       throw error;
     },
   );
-}
-
-/** Whether the commit that failed so is not tried again as it was. */
-export function isFinal(error: unknown): boolean {
-  return !(error instanceof SessionError && error.code === "store-unavailable");
 }
 
 /** After a further attempt: what the earlier ones have stored goes. */
@@ -150,23 +147,26 @@ async function absorb(
   }
 }
 
-/** Whether the subject has changed: a login, a logout, a switch of user. */
-function isOfAnother(records: Records, before: SessionRecord | undefined, after: SessionRecord): boolean {
-  return records.subjectOf(before?.values ?? {}) !== records.subjectOf(after.values);
-}
-
 /** Commits of one token queue inside a process, so that `replace` decides only between processes. */
 function saveInTurn(work: Work, state: SessionState, changes: Changes, loaded: Found): Promise<Standing> {
+  // A renewal and a merge take further steps; a socket's write leaves the expiry where it is.
+  const isPlain = changes.renewal === undefined && changes.merged.length === 0 && !state.attached && !state.unattended;
   return work.turns.run(
     loaded.key,
     work.limit,
-    (latest) => save(work, state, changes, loaded, latest === undefined ? loaded : latest.at),
+    (latest, waiting) => {
+      const newest = latest === undefined ? loaded : latest.at;
+      return save(work, state, changes, loaded, newest, isPlain ? waiting : none);
+    },
     (standing) => {
       const at = "stored" in standing ? standing.stored : standing.gone;
       return at === undefined || at.key === loaded.key ? { at } : undefined;
     },
+    isPlain ? { changes, loaded } : undefined,
   );
 }
+
+const none = (): readonly Joining[] => [];
 
 /** Stores a session that has no record yet. */
 async function create(work: Work, state: SessionState, changes: Changes): Promise<Standing> {
@@ -177,13 +177,17 @@ async function create(work: Work, state: SessionState, changes: Changes): Promis
   return { stored, token };
 }
 
-/** Applies the changes to a stored session. `newest` is what is known to be stored by now: a record, a marker, or nothing. */
+/**
+ * Applies the changes to a stored session. `newest` is what is known to be stored by now: a record, a marker, or nothing.
+ * `waiting`: the commits that wait for this one.
+ */
 async function save(
   work: Work,
   state: SessionState,
   changes: Changes,
   loaded: Found,
   newest: Found | undefined,
+  waiting: () => readonly Joining[],
 ): Promise<Standing> {
   const { records, limit } = work;
   for (let at = loaded; ;) {
@@ -194,7 +198,8 @@ async function save(
       newest = await records.find(newest.key, limit);
     }
     if (newest === undefined || isMarker(newest)) return superseded(work, state, changes, loaded, newest, undefined);
-    if (newest.record.commit === changes.commitId) return { stored: newest, token: state.token };
+    if (wrote(changes, newest)) return { stored: newest, token: state.token };
+    if (newest !== loaded) checkCertain(changes, newest);
     noteConflict(work, changes, at, newest);
     at = newest;
     const record = revise(at.record, changes);
@@ -203,7 +208,11 @@ async function save(
     }
     // A socket is no visit: its writes leave the idle timeout where it is.
     const expiry = state.attached ? Math.min(at.expiry, record.deadline) : undefined;
-    const answer = await records.replace(at, record, limit, expiry);
+    const others = waiting();
+    const answer =
+      others.length === 0
+        ? await records.replace(at, record, limit, expiry)
+        : await replaceJointly(work, changes, at, record, others);
     if (typeof answer === "object") return { stored: answer, token: state.token };
     newest = answer === "conflict" ? await records.find(at.key, limit) : undefined;
   }
@@ -324,39 +333,6 @@ function withoutToken(): SessionError {
   );
 }
 
-/** A record with the changes made to it. */
-function revise(record: SessionRecord, changes: Changes, operations = changes.operations): SessionRecord {
-  return {
-    values: apply(record.values, operations),
-    deadline: Math.max(changes.deadline ?? record.deadline, changes.earliestDeadline ?? 0),
-    createdAt: record.createdAt,
-    rememberMe: changes.rememberMe ?? record.rememberMe,
-    commit: commitId(changes),
-    state: record.state,
-  };
-}
-
 function blank({ deadline, createdAt }: SessionState): SessionRecord {
   return { values: {}, deadline, createdAt, rememberMe: false, commit: "" };
 }
-
-/** Tells that the record was written by another request since it was loaded, and which of our keys that concerns. */
-function noteConflict({ records, publish }: Work, changes: Changes, before: Found, newest: Found): void {
-  if (before.record.commit === newest.record.commit) return;
-  const session = records.idOf(newest.key);
-  publish({ type: "conflict", session });
-  for (const operation of changes.operations) {
-    if (operation.type !== "put" && operation.type !== "remove") continue;
-    const { key } = operation;
-    if (!alike(valueOf(before.record.values, key), valueOf(newest.record.values, key)))
-      publish({ type: "overwrote", session, key });
-  }
-}
-
-/** Unique among all processes; one for all attempts of a commit. */
-function commitId(changes: Changes): string {
-  return (changes.commitId ??= `${(processId ??= newToken().slice(0, 11))}${(counter++).toString(36)}`);
-}
-
-let processId: string | undefined;
-let counter = 0;

@@ -1,6 +1,7 @@
 /** How a session is ended, with all that it was renewed into. */
 
 import type { Publish } from "./events.ts";
+import type { Joining } from "./joint-write.ts";
 import type { Limit } from "./limit.ts";
 import type { Found, Records } from "./records.ts";
 import type { Turns } from "./turns.ts";
@@ -8,7 +9,7 @@ import type { Turns } from "./turns.ts";
 /** What commit and ending work with; one for each commit. */
 export interface Work {
   readonly records: Records;
-  readonly turns: Turns<Found | undefined>;
+  readonly turns: Turns<Found | undefined, Joining>;
   readonly publish: Publish;
   readonly now: () => number;
   readonly limit: Limit;

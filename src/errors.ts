@@ -87,3 +87,8 @@ export function clean(error: unknown): Error {
   }
   return cause;
 }
+
+/** Whether the commit that failed so is not tried again as it was. */
+export function isFinal(error: unknown): boolean {
+  return !(error instanceof SessionError && error.code === "store-unavailable");
+}

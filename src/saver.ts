@@ -1,10 +1,11 @@
 /** From what was asked of a session to the store, and to what the client is told. */
 
 import { apply, Changes } from "./changes.ts";
-import { carryOut, isFinal, type Standing } from "./commit.ts";
+import { carryOut, type Standing } from "./commit.ts";
 import type { Core } from "./core.ts";
 import type { Work } from "./ending.ts";
-import { SessionError } from "./errors.ts";
+import { isFinal, SessionError } from "./errors.ts";
+import type { Joining } from "./joint-write.ts";
 import type { Limit } from "./limit.ts";
 import { isMarker, type Found } from "./records.ts";
 import type { Outcome, SessionState } from "./session.ts";
@@ -13,7 +14,7 @@ import { Turns } from "./turns.ts";
 /** The storing half of a manager. */
 export class Saver {
   readonly #core: Core;
-  readonly #turns = new Turns<Found | undefined>();
+  readonly #turns = new Turns<Found | undefined, Joining>();
 
   constructor(core: Core) {
     this.#core = core;

@@ -288,7 +288,7 @@ describe("each source file", () => {
       .map((path) => `${path}: ${codeLinesOf(path)}`)
       .filter((line) => Number(line.split(" ")[1]) > 85);
     expect(long).toStrictEqual([]);
-    expect(codeLinesOf("src/adapters/express.ts")).toBe(20);
+    expect(codeLinesOf("src/adapters/express.ts")).toBe(30);
   });
 
   /** How many lines there are but for comments and empty ones. */

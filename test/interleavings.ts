@@ -52,13 +52,13 @@ export interface Run extends World {
 export interface Setup {
   /** The session that exists at the start. */
   readonly values: Partial<Data>;
-  /** One manager for all requests, or one each. */
-  readonly processes: "one" | "many";
+  /** One manager for all requests, one for all but the last, or one each. */
+  readonly processes: "one" | "two" | "many";
   readonly options?: SessionOptions<Data>;
   /** How old the session is when the requests come. */
   readonly age?: Duration;
-  /** The number of the store call whose answer is lost: it is carried out, and rejects. */
-  readonly loses?: number;
+  /** The numbers of the store calls whose answers are lost: they are carried out, and reject. */
+  readonly loses?: readonly number[];
 }
 
 /** Says what is wrong with a run. */
@@ -110,7 +110,8 @@ export async function replay(
   let step = 0;
   let running = requests.length;
   requests.forEach((request, i) => {
-    const manager = setup.processes === "one" ? shared : new SessionManager<Data>({ ...options, store });
+    const shares = setup.processes === "one" || (setup.processes === "two" && i < requests.length - 1);
+    const manager = shares ? shared : new SessionManager<Data>({ ...options, store });
     void request(manager, world)
       .catch((error: unknown) => ({ failed: (error as { code?: string }).code ?? String(error) }))
       .then((outcome) => {
@@ -125,7 +126,7 @@ export async function replay(
     if (running === 0 && store.waiting.length === 0) break;
     const width = store.waiting.length;
     if (width === 0) throw new Error(`A request hangs without a store call:\n${trace.join("\n")}`);
-    const loses = setup.loses === widths.length;
+    const loses = setup.loses?.includes(widths.length) === true;
     const call = store.waiting[choose(widths.length, width)]!;
     widths.push(width);
     step++;

@@ -1,0 +1,154 @@
+// Commits of one session that wait for one another in a process are stored by one write; each still succeeds or fails by itself.
+import { expect, test } from "vitest";
+import { SessionManager, type Session, type SessionOptions } from "scs-session";
+import type { FaultyStore } from "scs-session/testing";
+import { setup } from "./helpers.ts";
+
+interface Data {
+  n: number;
+  user: string;
+  text: string;
+}
+
+/** A stored session, loaded by several requests of one process. Calls of the store wait until they are told to go on. */
+async function loaded(requests: number, options: SessionOptions<Data> = {}) {
+  const { sessions: manager, store, memory, clock, name, events } = setup<Data>({ sweepInterval: false, ...options });
+  const session = await manager.load();
+  session.put("n", 0);
+  const { token } = await manager.commit(session);
+  const sessions = await Promise.all(Array.from({ length: requests }, () => manager.load(token)));
+  store.holds = true;
+  events.length = 0;
+  const elsewhere = new SessionManager<Data>({
+    sweepInterval: false,
+    clock,
+    ...options,
+    store: memory,
+    cookie: { name },
+  });
+  const stored = (): Promise<Session<Data>> => elsewhere.load(token);
+  return { manager, store, events, sessions, elsewhere, stored, token };
+}
+
+const increment = (session: Session<Data>): void => session.update("n", (n = 0) => n + 1);
+const flush = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Completes what waits, until nothing does; answers what it was. */
+async function complete(store: FaultyStore): Promise<string[]> {
+  const calls: string[] = [];
+  for (;;) {
+    await flush();
+    const [call] = store.waiting;
+    if (call === undefined) return calls;
+    calls.push(call.method);
+    await call.complete();
+  }
+}
+
+test("twenty that wait take two writes: that of the first, and one for all others", async () => {
+  const { manager, store, events, sessions, stored } = await loaded(20);
+  for (const session of sessions) increment(session);
+  const commits = sessions.map((session) => manager.commit(session));
+  expect(await complete(store)).toEqual(["replace", "replace"]);
+  const results = await Promise.all(commits);
+  expect(new Set(results.map(({ token }) => token)).size).toBe(1);
+  expect((await stored()).get("n")).toBe(20);
+  expect(sessions.slice(1).map((session) => session.get("n"))).toEqual(Array(19).fill(20));
+  // Each was written by others since it was loaded, but the first.
+  expect(events.filter(({ type }) => type === "conflict")).toHaveLength(19);
+});
+
+test("who fails by itself fails alone", async () => {
+  const { manager, store, sessions, stored } = await loaded(5, { maxBytes: 1_000 });
+  for (const session of sessions) increment(session);
+  sessions[2]!.put("text", "x".repeat(2_000));
+  sessions[3]!.update("n", (n = 0) => {
+    if (n > 1) throw new Error("no");
+    return n;
+  });
+  const outcomes = Promise.allSettled(sessions.map((session) => manager.commit(session)));
+  await complete(store);
+  expect(await outcomes).toMatchObject([
+    { status: "fulfilled" },
+    { status: "fulfilled" },
+    { reason: { code: "too-large" } },
+    { reason: { message: "no" } },
+    { status: "fulfilled" },
+  ]);
+  expect((await stored()).get("n")).toBe(3);
+});
+
+test("a login among them gets a token of its own", async () => {
+  const { manager, store, sessions, token } = await loaded(3, { subject: ({ user }) => user });
+  const [first, login, last] = sessions as [Session<Data>, Session<Data>, Session<Data>];
+  increment(first);
+  login.put("user", "ada");
+  increment(last);
+  const commits = Promise.all(sessions.map((session) => manager.commit(session)));
+  await complete(store);
+  const [, renewed, gone] = await commits;
+  expect(renewed!.token).not.toBe(token);
+  expect(gone!.token).toBe(""); // what came after the login came too late, as ever
+});
+
+test("where the answer is lost, and that to what became of it, only who asked fails", async () => {
+  const { manager, store, sessions, stored } = await loaded(4);
+  for (const session of sessions) increment(session);
+  const outcomes = Promise.allSettled(sessions.map((session) => manager.commit(session)));
+  await flush();
+  await store.waiting[0]!.complete(); // the first
+  await flush();
+  await store.waiting[0]!.loseAnswer(); // the second, with the others
+  await flush();
+  await store.waiting[0]!.loseAnswer();
+  expect(await complete(store)).toEqual(["replace", "find"]); // the third finds a conflict, and itself
+  expect((await outcomes).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled", "fulfilled"]);
+  const again = manager.commit(sessions[1]!);
+  await complete(store);
+  await again;
+  expect((await stored()).get("n")).toBe(4);
+});
+
+test("where it was lost and the session has been changed since, they fail, but can be tried again", async () => {
+  const { manager, store, sessions, elsewhere, stored } = await loaded(3);
+  for (const session of sessions) increment(session);
+  const outcomes = Promise.allSettled(sessions.map((session) => manager.commit(session)));
+  await flush();
+  await store.waiting[0]!.complete();
+  await flush();
+  await store.waiting[0]!.loseAnswer();
+  await flush();
+  await store.waiting[0]!.loseAnswer();
+  await flush();
+  const theirs = await stored();
+  theirs.put("user", "ada");
+  await elsewhere.commit(theirs);
+  await complete(store);
+  expect((await outcomes).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected"]);
+  expect((await stored()).get("n")).toBe(3);
+  const again = manager.commit(sessions[2]!);
+  await complete(store);
+  await again;
+  expect((await stored()).get("n")).toBe(4); // whether it is in there already can no longer be told
+});
+
+test("a write of several that never arrived is not taken for the later one of one of them", async () => {
+  const { manager, store, sessions, stored } = await loaded(3);
+  for (const session of sessions) increment(session);
+  const outcomes = Promise.allSettled(sessions.map((session) => manager.commit(session)));
+  await flush();
+  await store.waiting[0]!.complete();
+  await flush();
+  for (const method of ["replace", "find"]) {
+    expect(store.waiting[0]!.method).toBe(method);
+    await store.waiting[0]!.fail();
+    await flush();
+  }
+  await complete(store);
+  expect((await outcomes).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+  expect((await stored()).get("n")).toBe(2);
+  const again = manager.commit(sessions[1]!);
+  await complete(store);
+  await again;
+  expect((await stored()).get("n")).toBe(3);
+});
