@@ -48,7 +48,8 @@ export async function replaceJointly(
   try {
     const answer = await records.replace(at, { ...joint, commit }, limit);
     if (typeof answer !== "object") nothingStored();
-    else for (const { each, before } of joined) noteConflict(work, each.changes, each.loaded, { ...at, record: before });
+    else
+      for (const { each, before } of joined) noteConflict(work, each.changes, each.loaded, { ...at, record: before });
     return answer;
   } catch (error) {
     if (!isFinal(error)) throw error; // whether it was carried out, the others look for themselves

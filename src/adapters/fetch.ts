@@ -26,9 +26,14 @@ export function loadAndSave<Data extends object, Rest extends unknown[]>(
   expectManager("fetch", manager);
   expectOptions("fetch", options, ["skip", "onError"]);
   const { skip, onError = answer } = options;
-  return async (request, ...rest) => {
-    if (!((request.headers as unknown) instanceof Headers) || "req" in request) throw wrongAdapter("fetch", request);
-    if (skip?.(request) === true) return handler(request, ...rest);
+  // No async function: on the way of every request each promise counts.
+  return (request, ...rest) => {
+    try {
+      if (!((request.headers as unknown) instanceof Headers) || "req" in request) throw wrongAdapter("fetch", request);
+      if (skip?.(request) === true) return Promise.resolve(handler(request, ...rest));
+    } catch (error) {
+      return Promise.reject(error);
+    }
     return respond(manager, {
       incoming: incomingRequest(request),
       signal: () => request.signal,

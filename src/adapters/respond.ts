@@ -26,7 +26,8 @@ export async function respond(manager: AnyManager, answering: Answering): Promis
   const { incoming } = answering;
   let exchange: Exchange;
   try {
-    exchange = await manager.open(incoming);
+    const opened = manager.open(incoming);
+    exchange = opened instanceof Promise ? await opened : opened;
   } catch (error) {
     return answering.fail(error, () => undefined);
   }

@@ -5,7 +5,7 @@ import { build } from "esbuild";
 /** What the design asks for, which was written before the guarantees were built: the core is twice that, and printed against it. */
 const GOAL = 10 * 1024;
 /** Where the core is held: it may not grow unnoticed. */
-const BUDGET = 20.5 * 1024;
+const BUDGET = 21 * 1024;
 
 const { outputFiles, metafile } = await build({
   absWorkingDir: new URL("../..", import.meta.url).pathname,
