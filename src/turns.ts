@@ -34,9 +34,10 @@ export class Turns<Latest, Joining = never> {
     const turn: Turn<Latest, Joining> = { leave: undefined, next: undefined, joining };
     this.#last.set(key, turn);
     const end = (latest?: Known<Latest>): void => {
-      turn.joining = undefined;
+      const { leave } = turn;
+      turn.joining = turn.leave = turn.next = undefined; // or it would keep alive what came after it
       if (this.#last.get(key) === turn) this.#last.delete(key);
-      turn.leave?.(latest);
+      leave?.(latest);
     };
     limit.onAbort(end);
     const begin = (latest: Known<Latest>): Promise<Result> => {
