@@ -50,8 +50,8 @@ export class Changes {
   commitId: string | undefined;
   /** Names of writes that were to store these changes and those of other commits; told by them, too. */
   jointIds: string[] = [];
-  /** What those of other commits replace, as far as it is not known that they did not. */
-  uncertain: Found[] = [];
+  /** Those of other commits, as far as it is not known that they did not; `over`: the commit of what they replace. */
+  uncertain: { readonly name: string; readonly over: string }[] = [];
   /** Drawn by each attempt: what an earlier one has sent may still arrive. */
   newToken: string | undefined;
   earlierTokens: string[] = [];

@@ -40,10 +40,12 @@ export async function replaceJointly(
   changes.jointIds.push(commit);
   for (const { each } of joined) {
     each.changes.jointIds.push(commit);
-    each.changes.uncertain.push(at);
+    each.changes.uncertain.push({ name: commit, over: at.record.commit });
   }
   const nothingStored = (): void => {
-    for (const { each } of joined) each.changes.uncertain = each.changes.uncertain.filter((other) => other !== at);
+    for (const { each } of joined) {
+      each.changes.uncertain = each.changes.uncertain.filter(({ name }) => name !== commit);
+    }
   };
   try {
     const answer = await records.replace(at, { ...joint, commit }, limit);
@@ -68,7 +70,7 @@ export function wrote({ commitId, jointIds }: Changes, { record: { commit } }: F
  * Asked again, they are, as those of any commit.
  */
 export function checkCertain(changes: Changes, { record }: Found): void {
-  if (changes.uncertain.every((at) => at.record.commit === record.commit)) return;
+  if (changes.uncertain.every(({ over }) => over === record.commit)) return;
   changes.uncertain = [];
   throw new SessionError(
     "store-unavailable",

@@ -152,3 +152,30 @@ test("a write of several that never arrived is not taken for the later one of on
   await again;
   expect((await stored()).get("n")).toBe(3);
 });
+
+test("a write of several that is refused says nothing of an earlier one over the same record", async () => {
+  const { manager, store, sessions, elsewhere, stored } = await loaded(5);
+  for (const session of sessions) increment(session);
+  const earlier = Promise.all(sessions.map((session) => manager.commit(session)));
+  await complete(store);
+  await earlier; // all but the first stand on the same record now
+
+  for (const session of sessions) increment(session);
+  const outcomes = Promise.allSettled(sessions.map((session) => manager.commit(session)));
+  const answer = async (method: string, how: "fail" | "loseAnswer"): Promise<void> => {
+    await flush();
+    expect(store.waiting[0]!.method).toBe(method);
+    await store.waiting[0]![how]();
+  };
+  await answer("replace", "fail");
+  await answer("find", "fail");
+  await answer("replace", "loseAnswer"); // the second, with the others
+  await answer("find", "loseAnswer");
+  const theirs = await stored();
+  expect(theirs.get("n")).toBe(9);
+  theirs.put("user", "ada");
+  await elsewhere.commit(theirs);
+  await complete(store);
+  expect((await outcomes).map(({ status }) => status)).toEqual(Array(5).fill("rejected"));
+  expect((await stored()).get("n")).toBe(9);
+});
