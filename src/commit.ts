@@ -194,7 +194,9 @@ async function save(
     // Past its expiry as we know it, other requests may have kept it alive; and a socket must not set back what they moved.
     // (What is touched between this look and the replace is set back: only stores could take the later of both in one step.)
     const movedMaybe = newest !== undefined && state.attached && newest.expiry < newest.record.deadline;
-    if (newest !== undefined && (movedMaybe || newest.expiry <= work.now())) {
+    // What may be stored already is not to fail for what was loaded.
+    const storedMaybe = newest === loaded && changes.uncertain.length > 0;
+    if (newest !== undefined && (movedMaybe || storedMaybe || newest.expiry <= work.now())) {
       newest = await records.find(newest.key, limit);
     }
     if (newest === undefined || isMarker(newest)) return superseded(work, state, changes, loaded, newest, undefined);

@@ -101,7 +101,7 @@ test("where the answer is lost, and that to what became of it, only who asked fa
   await store.waiting[0]!.loseAnswer(); // the second, with the others
   await flush();
   await store.waiting[0]!.loseAnswer();
-  expect(await complete(store)).toEqual(["replace", "find"]); // the third finds a conflict, and itself
+  expect(await complete(store)).toEqual(["find"]); // the third finds itself
   expect((await outcomes).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled", "fulfilled"]);
   const again = manager.commit(sessions[1]!);
   await complete(store);
@@ -178,4 +178,29 @@ test("a write of several that is refused says nothing of an earlier one over the
   await complete(store);
   expect((await outcomes).map(({ status }) => status)).toEqual(Array(5).fill("rejected"));
   expect((await stored()).get("n")).toBe(9);
+});
+
+test("what was stored is not said to be too large for what was loaded", async () => {
+  const { manager, store, sessions, elsewhere, stored, token } = await loaded(0, { maxBytes: 1_000 });
+  const theirs = await stored();
+  theirs.put("user", "u".repeat(500));
+  await elsewhere.commit(theirs);
+  store.holds = false;
+  for (let i = 0; i < 3; i++) sessions.push(await manager.load(token));
+  store.holds = true;
+  const [first, shorter, longer] = sessions as [Session<Data>, Session<Data>, Session<Data>];
+  increment(first);
+  shorter.remove("user");
+  longer.put("text", "x".repeat(600));
+  const outcomes = Promise.allSettled(sessions.map((session) => manager.commit(session)));
+  await flush();
+  await store.waiting[0]!.complete(); // the first
+  for (const method of ["replace", "find"]) {
+    await flush();
+    expect(store.waiting[0]!.method).toBe(method);
+    await store.waiting[0]!.loseAnswer();
+  }
+  await complete(store);
+  expect((await outcomes).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+  expect((await stored()).get("text")).toHaveLength(600);
 });
