@@ -1,4 +1,6 @@
 // Turns: work on one key goes one after the other, work on several keys does not wait.
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import { Limit } from "../src/limit.ts";
 import { Turns } from "../src/turns.ts";
@@ -116,4 +118,31 @@ test("a turn whose limit is reached keeps nobody waiting, though its work never 
   c.finish();
   await turns.run("key", endless(), c.work, c.leaves);
   expect(log).toStrictEqual(["a", "b", "c"]);
+});
+
+test("work that never settles keeps nothing alive of the turns after it", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const turns = new Turns<object>();
+  const limit = endless();
+  let kept: unknown;
+  void turns.run("key", limit, (_, waiting) => new Promise(() => (kept = waiting)));
+  const left: WeakRef<object>[] = [];
+  const leave = (): { at: object } => {
+    const at = {};
+    left.push(new WeakRef(at));
+    return { at };
+  };
+  let last = turns.run("key", endless(), async () => undefined, leave);
+  limit.reach();
+  for (let turn = 0; turn < 100; turn++) {
+    const next = turns.run("key", endless(), async () => undefined, leave);
+    await last;
+    last = next;
+  }
+  await last;
+  await flush();
+  collect();
+  expect(kept).toBeDefined();
+  expect(left.filter((each) => each.deref() !== undefined).length).toBeLessThan(5);
 });
