@@ -6,6 +6,7 @@
 
 import { apply, Changes, taken, type Merged } from "./changes.ts";
 import type { SessionRecord } from "./codec.ts";
+import { sameContext } from "./context.ts";
 import { end, endInTurn, type Work } from "./ending.ts";
 import { isFinal, SessionError } from "./errors.ts";
 import { checkCertain, replaceJointly, wrote, type Joining } from "./joint-write.ts";
@@ -162,7 +163,7 @@ function saveInTurn(work: Work, state: SessionState, changes: Changes, loaded: F
       const at = "stored" in standing ? standing.stored : standing.gone;
       return at === undefined || at.key === loaded.key ? { at } : undefined;
     },
-    isPlain ? { changes, loaded } : undefined,
+    isPlain ? () => ({ changes, loaded, inContext: sameContext() }) : undefined,
   );
 }
 

@@ -15,6 +15,8 @@ export interface Joining {
   readonly changes: Changes;
   /** What it has loaded. */
   readonly loaded: Found;
+  /** Runs its functions as its own request does, for AsyncLocalStorage. */
+  readonly inContext: <T>(work: () => T) => T;
 }
 
 /** Replaces what was found by `record`, which has the changes of one commit, and by what `waiting` ask for on top. */
@@ -29,7 +31,7 @@ export async function replaceJointly(
   const joined: { readonly each: Joining; readonly before: SessionRecord }[] = [];
   let joint = record;
   for (const each of waiting) {
-    const next = withChanges(records, joint, each.changes);
+    const next = each.inContext(() => withChanges(records, joint, each.changes));
     if (next === undefined) break; // and those behind it come after it
     joined.push({ each, before: joint });
     joint = next;

@@ -28,10 +28,10 @@ export class Turns<Latest, Joining = never> {
     limit: Limit,
     work: (latest: Known<Latest>, waiting: () => readonly Joining[]) => Promise<Result>,
     leaves: (result: Result) => Known<Latest> = () => undefined,
-    joining?: Joining,
+    joining?: () => Joining,
   ): Promise<Result> {
     const before = this.#last.get(key);
-    const turn: Turn<Latest, Joining> = { leave: undefined, next: undefined, joining };
+    const turn: Turn<Latest, Joining> = { leave: undefined, next: undefined, joining: before && joining?.() };
     this.#last.set(key, turn);
     const end = (latest?: Known<Latest>): void => {
       const { leave } = turn;

@@ -1,4 +1,5 @@
 // Commits of one session that wait for one another in a process are stored by one write; each still succeeds or fails by itself.
+import { AsyncLocalStorage } from "node:async_hooks";
 import { expect, test } from "vitest";
 import { SessionManager, type Session, type SessionOptions } from "scs-session";
 import type { FaultyStore } from "scs-session/testing";
@@ -203,4 +204,19 @@ test("what was stored is not said to be too large for what was loaded", async ()
   await complete(store);
   expect((await outcomes).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
   expect((await stored()).get("text")).toHaveLength(600);
+});
+
+test("functions given to update run as those of their own request", async () => {
+  const { manager, store, sessions } = await loaded(4);
+  const request = new AsyncLocalStorage<number>();
+  const seen: [of: number, ranIn: number | undefined][] = [];
+  const commits = sessions.map((session, i) =>
+    request.run(i, () => {
+      session.update("n", (n = 0) => (seen.push([i, request.getStore()]), n + 1));
+      return manager.commit(session);
+    }),
+  );
+  await complete(store);
+  await Promise.all(commits);
+  expect(seen.filter(([of, ranIn]) => of !== ranIn)).toEqual([]);
 });
