@@ -313,6 +313,50 @@ test.skipIf(mysqlUrl === undefined)(
   },
 );
 
+describe("a pool of pg", () => {
+  type Callback = (error: Error | undefined, result?: object) => void;
+  type Query = (query: unknown, values?: unknown, callback?: Callback) => unknown;
+  const result = { rows: [{ token: "a", data: Buffer.from("one"), expiry: Date.UTC(2030, 0) / 1000 }] };
+  /** As pg: given a callback it answers nothing. */
+  const query: Query = function (_, values, callback = values as Callback | undefined) {
+    if (callback === undefined) return Promise.resolve(result);
+    setImmediate(callback, undefined, result);
+    return undefined;
+  };
+  const around: [name: string, query: Query][] = [
+    ["in nothing", query],
+    ["in an async function that passes everything on", async (each, values, callback) => query(each, values, callback)],
+    [
+      "in an async function that reads the result",
+      async (...given) => {
+        const answer = (await query(...given)) as typeof result;
+        return { rows: [...answer.rows] };
+      },
+    ],
+    ["in one that answers null", (each, values, callback) => query(each, values, callback) ?? null],
+  ];
+  test.each(around)("answers as ever when its query is wrapped %s", async (_, wrapped) => {
+    const store = new PostgresStore({ query: wrapped, connect: () => undefined });
+    expect((await store.find("a"))?.data).toEqual(Buffer.from("one"));
+  });
+
+  test("that was ended fails, and leaves no rejection unhandled", async () => {
+    const unhandled: unknown[] = [];
+    const listener = (reason: unknown): unknown => unhandled.push(reason);
+    process.on("unhandledRejection", listener);
+    onTestFinished(() => void process.off("unhandledRejection", listener));
+    const pool = new pg.Pool();
+    const plain = pool.query.bind(pool) as Query;
+    await pool.end();
+    const wrapped: Query = async (each, values, callback) => plain(each, values, callback);
+    for (const client of [pool, { query: wrapped, connect: () => undefined }]) {
+      await expect(new PostgresStore(client).find("a")).rejects.toThrow("message withheld");
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(unhandled).toEqual([]);
+  });
+});
+
 describe("a client that looks like another", () => {
   const lookAlikes: [name: string, newStore: () => SqlStore][] = [
     ["sqlite3 of npm", () => new SqliteStore({ prepare: () => ({ all: () => ({}), run: () => ({}) }) } as never)],
