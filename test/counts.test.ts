@@ -213,7 +213,7 @@ describe("promises", () => {
     onTestFinished(() => pool.end());
     const store = new PostgresStore(pool, { table: "promises" });
     await store.migrate();
-    await expectPromises(store, { load: 7, commit: 12 });
+    await expectPromises(store, { load: 9, commit: 14 });
   });
 });
 

@@ -32,10 +32,7 @@ export interface PostgresStoreOptions extends SqlStoreOptions {
 /** A Pool or Client of `pg`. */
 export interface PgClient {
   connect(...args: never[]): unknown;
-  query(
-    query: { readonly text: string; readonly values: unknown[]; readonly name?: string },
-    callback?: (error: Error | null | undefined, result: PgResult) => void,
-  ): unknown;
+  query(query: { readonly text: string; readonly values: unknown[]; readonly name?: string }): Promise<PgResult>;
 }
 interface PgResult {
   readonly rows: unknown[];
@@ -100,19 +97,7 @@ function recognise(client: unknown, prepare: boolean): SqlClient {
       query(text, values) {
         const isPrepared = prepare && values.length > 0;
         const statement = { text, values: [...values], ...(isPrepared ? { name: nameOf(text) } : {}) };
-        // What an application or a tool has put around it may know promises only.
-        if (query.length < 3)
-          return Promise.resolve(pg.query(statement) as PgResult).then(({ rows }) => toResult(rows));
-        // By a callback: the promises of a pool cost more, most of all where AsyncLocalStorage has a hook run for each.
-        return new Promise((resolve, reject) => {
-          const use = ({ rows }: PgResult): void => resolve(toResult(rows));
-          const answer = pg.query(statement, (error, result) => {
-            if (error) reject(error);
-            else use(result);
-          });
-          // Of what takes no callbacks. An async function around what does answers nothing.
-          if (answer) Promise.resolve(answer as PgResult | undefined).then((result) => result && use(result), reject);
-        });
+        return Promise.resolve(pg.query(statement)).then(({ rows }) => toResult(rows));
       },
     };
   }
