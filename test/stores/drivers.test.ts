@@ -365,7 +365,10 @@ describe("a client that looks like another", () => {
       () => new SqliteStore({ prepare: () => ({ all: async () => ({}), run: async () => ({}) }) } as never),
     ],
     ["mysql", () => new MySqlStore({ query: () => ({ sql: "" }), getConnection: () => undefined } as never)],
-    ["mysql, for PostgreSQL", () => new PostgresStore({ query: () => ({ sql: "" }), connect: () => undefined })],
+    [
+      "mysql, for PostgreSQL",
+      () => new PostgresStore({ query: () => ({ sql: "" }), connect: () => undefined } as never),
+    ],
     ["a client of one's own that answers rows alone", () => new PostgresStore({ query: async () => [] } as never)],
   ];
   test.each(lookAlikes)("is refused at its first answer: %s", async (_, newStore) => {
