@@ -183,7 +183,7 @@ function dialect(tableName: string): Dialect {
       }
       return deleted;
     },
-    touchedBy: ({ insertId }) => insertId === 1,
+    touchedBy: ({ affected, insertId }) => insertId === 1 || affected > 0, // a trigger's insert takes the former away
     holdsToken: (key) => /^[\x21-\x7e]{1,43}$/.test(key),
     holdsSubject: (each) => isText(each, maxSubjectBytes),
     fromDate: (date) => new Date(Math.min(date.getTime(), lastDate)).toISOString().slice(0, -1).replace("T", " "),

@@ -280,6 +280,29 @@ test.skipIf(postgresUrl === undefined)(
   },
 );
 
+test.skipIf(mysqlUrl === undefined)("a trigger of MySQL that inserts rows of its own changes no answer", async () => {
+  const pool = createPool({ uri: mysqlUrl! });
+  const table = newTable();
+  const store = new MySqlStore(pool, { table });
+  await store.migrate();
+  onTestFinished(async () => {
+    await pool.query(`DROP TABLE ${table}, ${table}_log`);
+    await pool.end();
+  });
+  await pool.query(`CREATE TABLE ${table}_log (id INT AUTO_INCREMENT PRIMARY KEY, token TEXT)`);
+  const log = `FOR EACH ROW INSERT INTO ${table}_log (token) VALUES (OLD.token)`;
+  for (const event of ["UPDATE", "DELETE"]) {
+    await pool.query(`CREATE TRIGGER ${table}_${event} AFTER ${event} ON ${table} ${log}`);
+  }
+  await store.commit("a", session("one"));
+  expect(await store.touch("a", new Date(Date.now() + 60_000))).toBe(true);
+  expect(await store.touch("b", new Date(Date.now() + 60_000))).toBe(false);
+  expect(await store.replace("a", Buffer.from("two"), session("three"))).toBe("conflict");
+  expect(await store.replace("a", Buffer.from("one"), session("two"))).toBe("replaced");
+  expect(await store.replace("b", Buffer.from("one"), session("two"))).toBe("missing");
+  expect(await store.replace("a", Buffer.from("two"), undefined)).toBe("replaced");
+});
+
 test.skipIf(mysqlUrl === undefined)(
   "a sweep of MySQL locks what it deletes, and no place where others store what expires next",
   { timeout: 20_000 },
