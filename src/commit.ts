@@ -148,7 +148,7 @@ async function absorb(
   }
 }
 
-/** Commits of one token queue inside a process, so that `replace` decides only between processes. */
+/** Commits of one token take turns inside a process, so that `replace` decides only between processes. */
 function saveInTurn(work: Work, state: SessionState, changes: Changes, loaded: Found): Promise<Standing> {
   // A renewal and a merge take further steps; a socket's write leaves the expiry where it is.
   const isPlain = changes.renewal === undefined && changes.merged.length === 0 && !state.attached && !state.unattended;

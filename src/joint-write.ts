@@ -51,9 +51,11 @@ export async function replaceJointly(
   };
   try {
     const answer = await records.replace(at, { ...joint, commit }, limit);
-    if (typeof answer !== "object") nothingStored();
-    else
+    if (typeof answer === "object") {
       for (const { each, before } of joined) noteConflict(work, each.changes, each.loaded, { ...at, record: before });
+    } else {
+      nothingStored();
+    }
     return answer;
   } catch (error) {
     if (!isFinal(error)) throw error; // whether it was carried out, the others look for themselves
