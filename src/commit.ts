@@ -163,8 +163,13 @@ function saveInTurn(work: Work, state: SessionState, changes: Changes, loaded: F
       const at = "stored" in standing ? standing.stored : standing.gone;
       return at === undefined || at.key === loaded.key ? { at } : undefined;
     },
-    isPlain ? () => ({ changes, loaded, inContext: sameContext() }) : undefined,
+    isPlain ? () => joining(changes, loaded) : undefined,
   );
+}
+
+function joining(changes: Changes, loaded: Found): Joining {
+  const hasFunctions = changes.operations.some(({ type }) => type === "update");
+  return { changes, loaded, inContext: hasFunctions ? sameContext() : undefined };
 }
 
 const none = (): readonly Joining[] => [];

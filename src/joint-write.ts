@@ -15,8 +15,8 @@ export interface Joining {
   readonly changes: Changes;
   /** What it has loaded. */
   readonly loaded: Found;
-  /** Runs its functions as its own request does, for AsyncLocalStorage. */
-  readonly inContext: <T>(work: () => T) => T;
+  /** Runs its functions as its own request does, for AsyncLocalStorage. Undefined: it has none. */
+  readonly inContext: (<T>(work: () => T) => T) | undefined;
 }
 
 /** Replaces what was found by `record`, which has the changes of one commit, and by what `waiting` ask for on top. */
@@ -31,7 +31,8 @@ export async function replaceJointly(
   const joined: { readonly each: Joining; readonly before: SessionRecord }[] = [];
   let joint = record;
   for (const each of waiting) {
-    const next = each.inContext(() => withChanges(records, joint, each.changes));
+    const apply = (): SessionRecord | undefined => withChanges(records, joint, each.changes);
+    const next = each.inContext === undefined ? apply() : each.inContext(apply);
     if (next === undefined) break; // and those behind it come after it
     joined.push({ each, before: joint });
     joint = next;
