@@ -48,10 +48,10 @@ export class Changes {
 
   /** Drawn by the first attempt and kept for the next: how a write whose answer was lost is recognised. */
   commitId: string | undefined;
-  /** Names of writes that were to store these changes and those of other commits; told by them, too. */
+  /** Commit ids of joint writes, which were to store these changes and those of other commits: recognised by them, too. */
   jointIds: string[] = [];
-  /** Those of other commits, as far as it is not known that they did not; `over`: the commit of what they replace. */
-  uncertain: { readonly name: string; readonly over: string }[] = [];
+  /** Joint writes begun by other commits, as far as it is not known that they failed; `over`: the commit id of what they replace. */
+  uncertain: { readonly id: string; readonly over: string }[] = [];
   /** Drawn by each attempt: what an earlier one has sent may still arrive. */
   newToken: string | undefined;
   earlierTokens: string[] = [];

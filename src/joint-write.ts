@@ -43,11 +43,11 @@ export async function replaceJointly(
   changes.jointIds.push(commit);
   for (const { each } of joined) {
     each.changes.jointIds.push(commit);
-    each.changes.uncertain.push({ name: commit, over: at.record.commit });
+    each.changes.uncertain.push({ id: commit, over: at.record.commit });
   }
   const nothingStored = (): void => {
     for (const { each } of joined) {
-      each.changes.uncertain = each.changes.uncertain.filter(({ name }) => name !== commit);
+      each.changes.uncertain = each.changes.uncertain.filter(({ id }) => id !== commit);
     }
   };
   try {

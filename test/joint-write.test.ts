@@ -46,6 +46,25 @@ async function complete(store: FaultyStore): Promise<string[]> {
   }
 }
 
+/** What is to become of a call that waits. */
+type Fate = "complete" | "fail" | "loseAnswer";
+
+/** Answers calls one after the other, as they come; each has to be of the method that is expected. */
+async function answer(store: FaultyStore, calls: readonly (readonly [method: string, fate: Fate])[]): Promise<void> {
+  for (const [method, fate] of calls) {
+    await flush();
+    expect(store.waiting[0]!.method).toBe(method);
+    await store.waiting[0]![fate]();
+  }
+}
+
+/** The first is stored by itself; the answer to the write of all others is lost, and that to what became of it. */
+const lost = [
+  ["replace", "complete"],
+  ["replace", "loseAnswer"],
+  ["find", "loseAnswer"],
+] as const;
+
 test("twenty that wait take two writes: that of the first, and one for all others", async () => {
   const { manager, store, events, sessions, stored } = await loaded(20);
   for (const session of sessions) increment(session);
@@ -96,12 +115,7 @@ test("where the answer is lost, and that to what became of it, only who asked fa
   const { manager, store, sessions, stored } = await loaded(4);
   for (const session of sessions) increment(session);
   const outcomes = Promise.allSettled(sessions.map((session) => manager.commit(session)));
-  await flush();
-  await store.waiting[0]!.complete(); // the first
-  await flush();
-  await store.waiting[0]!.loseAnswer(); // the second, with the others
-  await flush();
-  await store.waiting[0]!.loseAnswer();
+  await answer(store, lost);
   expect(await complete(store)).toEqual(["find"]); // the third finds itself
   expect((await outcomes).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled", "fulfilled"]);
   const again = manager.commit(sessions[1]!);
@@ -114,13 +128,7 @@ test("where it was lost and the session has been changed since, they fail, but c
   const { manager, store, sessions, elsewhere, stored } = await loaded(3);
   for (const session of sessions) increment(session);
   const outcomes = Promise.allSettled(sessions.map((session) => manager.commit(session)));
-  await flush();
-  await store.waiting[0]!.complete();
-  await flush();
-  await store.waiting[0]!.loseAnswer();
-  await flush();
-  await store.waiting[0]!.loseAnswer();
-  await flush();
+  await answer(store, lost);
   const theirs = await stored();
   theirs.put("user", "ada");
   await elsewhere.commit(theirs);
@@ -137,14 +145,11 @@ test("a write of several that never arrived is not taken for the later one of on
   const { manager, store, sessions, stored } = await loaded(3);
   for (const session of sessions) increment(session);
   const outcomes = Promise.allSettled(sessions.map((session) => manager.commit(session)));
-  await flush();
-  await store.waiting[0]!.complete();
-  await flush();
-  for (const method of ["replace", "find"]) {
-    expect(store.waiting[0]!.method).toBe(method);
-    await store.waiting[0]!.fail();
-    await flush();
-  }
+  await answer(store, [
+    ["replace", "complete"],
+    ["replace", "fail"], // the second, with the third
+    ["find", "fail"],
+  ]);
   await complete(store);
   expect((await outcomes).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
   expect((await stored()).get("n")).toBe(2);
@@ -163,15 +168,12 @@ test("a write of several that is refused says nothing of an earlier one over the
 
   for (const session of sessions) increment(session);
   const outcomes = Promise.allSettled(sessions.map((session) => manager.commit(session)));
-  const answer = async (method: string, how: "fail" | "loseAnswer"): Promise<void> => {
-    await flush();
-    expect(store.waiting[0]!.method).toBe(method);
-    await store.waiting[0]![how]();
-  };
-  await answer("replace", "fail");
-  await answer("find", "fail");
-  await answer("replace", "loseAnswer"); // the second, with the others
-  await answer("find", "loseAnswer");
+  await answer(store, [
+    ["replace", "fail"],
+    ["find", "fail"],
+    ["replace", "loseAnswer"], // the second, with the others
+    ["find", "loseAnswer"],
+  ]);
   const theirs = await stored();
   expect(theirs.get("n")).toBe(9);
   theirs.put("user", "ada");
@@ -194,13 +196,7 @@ test("what was stored is not said to be too large for what was loaded", async ()
   shorter.remove("user");
   longer.put("text", "x".repeat(600));
   const outcomes = Promise.allSettled(sessions.map((session) => manager.commit(session)));
-  await flush();
-  await store.waiting[0]!.complete(); // the first
-  for (const method of ["replace", "find"]) {
-    await flush();
-    expect(store.waiting[0]!.method).toBe(method);
-    await store.waiting[0]!.loseAnswer();
-  }
+  await answer(store, lost);
   await complete(store);
   expect((await outcomes).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
   expect((await stored()).get("text")).toHaveLength(600);

@@ -50,7 +50,7 @@ export interface PGliteClient {
 }
 
 /**
- * A store in PostgreSQL 11 or newer, in SCS's table. Every ability of `Store`, in one statement each that succeeds. An abort signal keeps
+ * A store in PostgreSQL 11 or newer, in SCS's table. Every ability of `Store`, in one statement each, and one more to say why a replace failed. An abort signal keeps
  * statements from being sent, but ends none that is on its way: set `statement_timeout`, and `query_timeout` on the pool, a
  * little above `storeTimeout`. The client stays open when the store is closed. It must not be in a transaction of the
  * application.
