@@ -28,7 +28,7 @@ async function loaded(requests: number, options: SessionOptions<Data> = {}) {
     cookie: { name },
   });
   const stored = (): Promise<Session<Data>> => elsewhere.load(token);
-  return { manager, store, events, sessions, elsewhere, stored, token };
+  return { manager, store, clock, events, sessions, elsewhere, stored, token };
 }
 
 const increment = (session: Session<Data>): void => session.update("n", (n = 0) => n + 1);
@@ -160,27 +160,27 @@ test("a write of several that never arrived is not taken for the later one of on
 });
 
 test("a write of several that is refused says nothing of an earlier one over the same record", async () => {
-  const { manager, store, sessions, elsewhere, stored } = await loaded(5);
+  const { manager, store, clock, sessions, elsewhere, stored } = await loaded(4, { storeTimeout: "5s" });
   for (const session of sessions) increment(session);
-  const earlier = Promise.all(sessions.map((session) => manager.commit(session)));
-  await complete(store);
-  await earlier; // all but the first stand on the same record now
-
-  for (const session of sessions) increment(session);
-  const outcomes = Promise.allSettled(sessions.map((session) => manager.commit(session)));
-  await answer(store, [
-    ["replace", "fail"],
-    ["find", "fail"],
-    ["replace", "loseAnswer"], // the second, with the others
-    ["find", "loseAnswer"],
-  ]);
+  const [first, second, ...later] = sessions as [Session<Data>, Session<Data>, ...Session<Data>[]];
+  const begun = [manager.commit(first), manager.commit(second)];
+  clock.advance("2s");
+  const outcomes = Promise.allSettled([...begun, ...later.map((session) => manager.commit(session))]);
+  await answer(store, [["replace", "complete"]]);
+  await flush();
+  const [late] = store.waiting; // of the second, with the others
+  clock.advance("3s"); // the second waits no longer; the third looks, and writes with the fourth
+  await flush();
+  await store.waiting[1]!.complete();
+  await flush();
+  await late!.complete();
   const theirs = await stored();
-  expect(theirs.get("n")).toBe(9);
+  expect(theirs.get("n")).toBe(4);
   theirs.put("user", "ada");
   await elsewhere.commit(theirs);
-  await complete(store);
-  expect((await outcomes).map(({ status }) => status)).toEqual(Array(5).fill("rejected"));
-  expect((await stored()).get("n")).toBe(9);
+  expect(await complete(store)).toEqual(["replace", "find", "find"]);
+  expect((await outcomes).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected", "rejected"]);
+  expect((await stored()).get("n")).toBe(4);
 });
 
 test("what was stored is not said to be too large for what was loaded", async () => {
