@@ -168,7 +168,7 @@ describe("on the wire", () => {
     onTestFinished(() => pool.end());
     const store = new PostgresStore(pool, { table: "counts" });
     await store.migrate();
-    await expectWire(counter, { store }, { "/": [1, 470], "/read": [1, 470], "/write": [2, 900], "/renew": [3, 1270] });
+    await expectWire(counter, { store }, { "/": [1, 470], "/read": [1, 470], "/write": [2, 860], "/renew": [3, 1180] });
   });
 
   test("of a response are the cookie and two headers more when the session changed, and one when it was read", async () => {
@@ -213,7 +213,7 @@ describe("promises", () => {
     onTestFinished(() => pool.end());
     const store = new PostgresStore(pool, { table: "promises" });
     await store.migrate();
-    await expectPromises(store, { load: 9, commit: 14 });
+    await expectPromises(store, { load: 8, commit: 13 });
   });
 });
 

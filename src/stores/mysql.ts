@@ -1,7 +1,16 @@
 /** Sessions in MySQL and MariaDB. */
 
 import type { SessionError } from "../errors.ts";
-import { codeOf, isText, pageSize, quoted, type Dialect, type SqlClient, type SqlResult } from "./sql-dialect.ts";
+import {
+  codeOf,
+  isText,
+  pageSize,
+  quoted,
+  type Dialect,
+  type Driver,
+  type SqlClient,
+  type SqlResult,
+} from "./sql-dialect.ts";
 import { SqlStore, unknownClient, type SqlStoreOptions } from "./sql.ts";
 
 /** Longer ones are cut off by a server that is not in strict mode. */
@@ -65,23 +74,21 @@ export const createTable: string = dialect("sessions")
 
 const refusal = (): SessionError => unknownClient("MySqlStore", "a pool or connection of mysql2 or mariadb");
 
-function recognise(client: unknown): SqlClient {
+function recognise(client: unknown): Driver {
   const { promise, execute, query } = (client ?? {}) as Partial<MySqlClient & MySqlCallbackClient & SqlClient>;
   if (typeof promise === "function") return recognise((client as MySqlCallbackClient).promise());
   if (typeof execute === "function") {
     const mysql = client as MySqlClient;
     const asObjects = (sql: string): object => ({ sql, rowsAsArray: false, nestTables: false });
-    const runOn = (
-      on: Pick<MySqlClient, "execute">,
-      text: string,
-      given: readonly unknown[] = [],
-    ): Promise<SqlResult> => Promise.resolve(on.execute(asObjects(text) as never, [...given] as never)).then(toResult);
+    const runOn = (on: Pick<MySqlClient, "execute">, text: string, given: readonly unknown[] = []): Promise<unknown> =>
+      on.execute(asObjects(text) as never, [...given] as never);
     return {
       isSingle: mysql.getConnection === undefined,
       query: (text, given) => runOn(mysql, text, given),
+      toResult,
       async alter(text) {
         const lent = await mysql.getConnection?.();
-        const run = (statement: string): Promise<SqlResult> => runOn(lent ?? mysql, statement);
+        const run = (statement: string): Promise<unknown> => runOn(lent ?? mysql, statement);
         try {
           // Kept on the connection: what a driver makes of a number depends on its settings.
           await run("SET @scs_session_patience = @@SESSION.lock_wait_timeout");

@@ -3,7 +3,16 @@
 import type { SessionError } from "../errors.ts";
 import type { Store } from "../store.ts";
 import { listenBy } from "./postgres-push.ts";
-import { codeOf, isText, pageSize, quoted, type Dialect, type SqlClient, type SqlResult } from "./sql-dialect.ts";
+import {
+  codeOf,
+  isText,
+  pageSize,
+  quoted,
+  type Dialect,
+  type Driver,
+  type SqlClient,
+  type SqlResult,
+} from "./sql-dialect.ts";
 import { SqlStore, unknownClient, type SqlStoreOptions } from "./sql.ts";
 
 /** A row of a B-tree index has to fit into a third of a page: that of the subjects, with the token beside it. */
@@ -36,17 +45,23 @@ export interface PgClient {
 }
 interface PgResult {
   readonly rows: unknown[];
+  readonly rowCount: number | null;
 }
 
 /** `postgres` (postgres.js), or `Bun.sql`. */
 export interface PostgresJsClient {
-  unsafe(text: string, parameters?: never[], options?: { readonly prepare: boolean }): PromiseLike<readonly unknown[]>;
+  unsafe(text: string, parameters?: never[], options?: { readonly prepare: boolean }): PromiseLike<PostgresJsResult>;
 }
+type PostgresJsResult = readonly unknown[] & { readonly count: number | null };
 
 /** PGlite. */
 export interface PGliteClient {
   readonly waitReady: Promise<void>;
-  query(text: string, parameters?: unknown[]): Promise<PgResult>;
+  query(text: string, parameters?: unknown[]): Promise<PGliteResult>;
+}
+interface PGliteResult {
+  readonly rows: unknown[];
+  readonly affectedRows: number;
 }
 
 /**
@@ -83,7 +98,7 @@ export const createTable: string = dialect("sessions")
 const refusal = (): SessionError =>
   unknownClient("PostgresStore", "a Pool or Client of pg, postgres (postgres.js), PGlite, Bun.sql");
 
-function recognise(client: unknown, prepare: boolean): SqlClient {
+function recognise(client: unknown, prepare: boolean): Driver {
   const { query, unsafe, connect, waitReady } = (client ?? {}) as Partial<PgClient & PostgresJsClient & PGliteClient>;
   if (typeof query === "function" && typeof connect === "function") {
     const pg = client as PgClient;
@@ -96,8 +111,11 @@ function recognise(client: unknown, prepare: boolean): SqlClient {
     return {
       query(text, values) {
         const isPrepared = prepare && values.length > 0;
-        const statement = { text, values: [...values], ...(isPrepared ? { name: nameOf(text) } : {}) };
-        return Promise.resolve(pg.query(statement)).then(({ rows }) => toResult(rows));
+        return pg.query({ text, values: [...values], ...(isPrepared ? { name: nameOf(text) } : {}) });
+      },
+      toResult(answer) {
+        const { rows, rowCount } = (answer ?? {}) as Partial<PgResult>;
+        return toResult(rows, rowCount);
       },
     };
   }
@@ -105,21 +123,28 @@ function recognise(client: unknown, prepare: boolean): SqlClient {
     const sql = client as PostgresJsClient;
     return {
       // Not cancelled by the signal: a query that waits for its connection would take that out of the pool for good (3.4.9).
-      query: async (text, parameters) =>
-        toResult(await sql.unsafe(text, [...parameters] as never[], { prepare: prepare && parameters.length > 0 })),
+      query: (text, parameters) =>
+        sql.unsafe(text, [...parameters] as never[], { prepare: prepare && parameters.length > 0 }),
+      toResult: (rows) => toResult(rows as PostgresJsResult, (rows as Partial<PostgresJsResult> | undefined)?.count),
     };
   }
   if (typeof query === "function" && waitReady !== undefined) {
     const pglite = client as PGliteClient;
-    return { query: async (text, parameters) => toResult((await pglite.query(text, [...parameters])).rows) };
+    return {
+      query: (text, parameters) => pglite.query(text, [...parameters]),
+      toResult(answer) {
+        const { rows, affectedRows } = (answer ?? {}) as Partial<PGliteResult>;
+        return toResult(rows, affectedRows);
+      },
+    };
   }
   if (typeof query === "function") return client as SqlClient;
   throw refusal();
 }
 
-/** Arrays of drivers have properties of their own. */
-function toResult(rows: readonly unknown[]): SqlResult {
-  return { rows: rows as SqlResult["rows"], affected: 0 };
+/** The count is null for statements that make tables. */
+function toResult(rows: readonly unknown[] | undefined, count: number | null | undefined): Partial<SqlResult> {
+  return { rows: rows as SqlResult["rows"], affected: Number(count) };
 }
 
 /** Statements of tables of several names share connections: their prepared names must differ. */
@@ -135,11 +160,10 @@ function dialect(tableName: string, channel?: string): Dialect {
   // As a number of seconds: what drivers make of dates depends on their settings.
   const columns = "data, date_part('epoch', expiry) AS expiry";
   const date = (parameter: string): string => `to_timestamp(${parameter}::float8 / 1000)`;
-  const told = channel === undefined ? "1" : `pg_notify('${channel}', token)`;
-  const update = (returning: string): string => `UPDATE ${table} SET data = $3, expiry = ${date("$4")}, subject = $5
-    WHERE token = $1 AND data = $2 RETURNING ${returning}`;
-  const [change, mark] = [update("1"), update(told)];
-  const remove = `DELETE FROM ${table} WHERE token = $1 AND data = $2 RETURNING ${told}`;
+  const tell = channel === undefined ? "" : ` RETURNING pg_notify('${channel}', token)`;
+  const update = `UPDATE ${table} SET data = $3, expiry = ${date("$4")}, subject = $5
+    WHERE token = $1 AND data = $2`;
+  const remove = `DELETE FROM ${table} WHERE token = $1`;
   const expiryIndex = `CREATE INDEX IF NOT EXISTS "${name}_expiry_idx" ON ${table} (expiry)`;
   const subjectIndex = `CREATE INDEX IF NOT EXISTS "${name}_subject_idx" ON ${table} (subject, token) WHERE subject IS NOT NULL`;
   // Requests queue behind a statement that waits for the whole table: it gives up before they do.
@@ -163,25 +187,25 @@ function dialect(tableName: string, channel?: string): Dialect {
     find: `SELECT ${columns} FROM ${table} WHERE token = $1`,
     commit: `INSERT INTO ${table} (token, data, expiry, subject) VALUES ($1, $2, ${date("$3")}, $4)
     ON CONFLICT (token) DO UPDATE SET data = EXCLUDED.data, expiry = EXCLUDED.expiry, subject = EXCLUDED.subject`,
-    delete: `DELETE FROM ${table} WHERE token = $1${channel === undefined ? "" : ` RETURNING ${told}`}`,
-    touch: `UPDATE ${table} SET expiry = ${date("$1")} WHERE token = $2 RETURNING 1`,
+    delete: remove + tell,
+    touch: `UPDATE ${table} SET expiry = ${date("$1")} WHERE token = $2`,
     page: `SELECT token, ${columns} FROM ${table} WHERE token > $1 ORDER BY token LIMIT ${pageSize}`,
     pageBySubject: `SELECT token, ${columns} FROM ${table} WHERE subject = $1 AND token > $2 ORDER BY token LIMIT ${pageSize}`,
     // What another process is sweeping, or writing, is left to it.
     async deleteExpired(run, limit) {
       const expired = `SELECT token FROM ${table} WHERE expiry <= now() ORDER BY expiry LIMIT ${limit} FOR UPDATE SKIP LOCKED`;
-      return (await run(`DELETE FROM ${table} WHERE token = ANY (ARRAY (${expired})) RETURNING 1`, [])).rows.length;
+      return (await run(`DELETE FROM ${table} WHERE token = ANY (ARRAY (${expired}))`, [])).affected;
     },
-    touchedBy: ({ rows }) => rows.length > 0,
+    touchedBy: ({ affected }) => affected > 0,
     holdsToken: (token) => token !== "" && isText(token, maxTokenBytes),
     holdsSubject: (subject) => isText(subject, maxSubjectBytes),
     fromDate: (value) => value.getTime(),
     toTime: (value) => Math.round(Number(value) * 1000),
     replace: (token, expected, next) =>
       next === undefined
-        ? [remove, [token, expected]]
-        : [next.ended ? mark : change, [token, expected, next.data, next.expiry, next.subject]],
-    answerTo: ({ rows }) => (rows.length > 0 ? "replaced" : undefined),
+        ? [`${remove} AND data = $2${tell}`, [token, expected]]
+        : [next.ended ? update + tell : update, [token, expected, next.data, next.expiry, next.subject]],
+    answerTo: ({ affected }) => (affected > 0 ? "replaced" : undefined),
     look: `SELECT 1 FROM ${table} WHERE token = $1`,
     isTransient: (error) => ["40001", "40P01"].includes(codeOf(error)),
     isMissing: (error) => ["42P01", "42703"].includes(codeOf(error)),

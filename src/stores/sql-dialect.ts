@@ -7,7 +7,7 @@ import type { CallOptions, ReplaceAnswer } from "../store.ts";
 /** What a statement answered. */
 export interface SqlResult {
   readonly rows: readonly Readonly<Record<string, unknown>>[];
-  /** How many rows it changed or deleted. PostgreSQL tells by rows instead. */
+  /** How many rows it changed or deleted. */
   readonly affected: number;
   /** MySQL only: what the statement gave to `LAST_INSERT_ID(…)`. */
   readonly insertId?: number;
@@ -23,6 +23,14 @@ export interface SqlClient {
   query(text: string, parameters: readonly unknown[], options?: Partial<CallOptions>): Promise<SqlResult>;
   /** Runs a statement that makes or changes a table, if it gives up waiting for it by another way than its text. */
   alter?(text: string): Promise<SqlResult>;
+}
+
+/** A client as the stores use it. */
+export interface Driver extends Pick<SqlClient, "isSingle"> {
+  query(text: string, parameters: readonly unknown[], options?: Partial<CallOptions>): PromiseLike<unknown>;
+  /** Makes a result of an answer; undefined where it is one. (Chained to `query`, it would cost each call a promise.) */
+  readonly toResult?: (answer: unknown) => Partial<SqlResult>;
+  alter?(text: string): Promise<unknown>;
 }
 
 /** How one database speaks. Statements are given with the quoted name of the table in them. */

@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { clean, SessionError, storeError } from "../errors.ts";
 import type { CallOptions, ReplaceAnswer, SessionToStore, Store, StoredSession } from "../store.ts";
 import { checkAborted } from "./abort.ts";
-import { pageSize, type Dialect, type Run, type SqlClient, type SqlResult, type SqlSession } from "./sql-dialect.ts";
+import { pageSize, type Dialect, type Driver, type Run, type SqlResult, type SqlSession } from "./sql-dialect.ts";
 import { migrate } from "./sql-migration.ts";
 
 /** The options of every SQL store. */
@@ -34,14 +34,14 @@ const lastTime = 8.64e15;
 
 /** The flow of a store over SQL. */
 export abstract class SqlStore implements Store {
-  readonly #client: SqlClient;
+  readonly #driver: Driver;
   readonly #dialect: Dialect;
   readonly #table: string;
   readonly #refusal: () => SessionError;
 
   /** `refusal`: the error for a client that turns out to be another than it looked like. */
-  constructor(client: SqlClient, dialect: Dialect, table: string, refusal: () => SessionError) {
-    this.#client = client;
+  constructor(driver: Driver, dialect: Dialect, table: string, refusal: () => SessionError) {
+    this.#driver = driver;
     this.#dialect = dialect;
     this.#table = table;
     this.#refusal = refusal;
@@ -107,7 +107,7 @@ export abstract class SqlStore implements Store {
   async migrate(): Promise<void> {
     try {
       const run: Run = (text, parameters) => this.#query(text, parameters, undefined, same, same);
-      await migrate(this.#dialect, this.#table, run, (text) => this.#client.alter?.(text) ?? run(text, []));
+      await migrate(this.#dialect, this.#table, run, (text) => this.#driver.alter?.(text) ?? run(text, []));
     } catch (error) {
       throw storeError(`migrate the table ${this.#table}`, error);
     }
@@ -153,7 +153,7 @@ export abstract class SqlStore implements Store {
   ): Promise<T> {
     const again = async (error: unknown): Promise<T> => {
       const first = fault ?? error;
-      if (attempt === attempts || this.#client.isSingle === true || !this.#dialect.isTransient(error)) {
+      if (attempt === attempts || this.#driver.isSingle === true || !this.#dialect.isTransient(error)) {
         throw explain(first);
       }
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 2 ** attempt));
@@ -161,7 +161,8 @@ export abstract class SqlStore implements Store {
     };
     try {
       checkAborted(options);
-      return Promise.resolve(this.#client.query(text, parameters, options)).then((result) => {
+      return Promise.resolve(this.#driver.query(text, parameters, options)).then((answer) => {
+        const result = this.#driver.toResult?.(answer) ?? answer;
         if (!isResult(result)) throw this.#refusal();
         return use(result);
       }, again);

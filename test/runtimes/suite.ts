@@ -307,7 +307,7 @@ function bunSql(url: string): Case[] {
 }
 
 interface BunSql {
-  unsafe(text: string): Promise<unknown[]>;
+  unsafe(text: string): Promise<unknown[] & { count: number }>;
   close(): Promise<void>;
 }
 

@@ -117,8 +117,8 @@ const ownOnPostgres: Client = {
   async connect() {
     const pool = new pg.Pool({ connectionString: postgresUrl });
     const query = async (text: string, parameters: readonly unknown[]) => {
-      const { rows } = await pool.query<Record<string, unknown>>(text, [...parameters]);
-      return { rows, affected: 0 };
+      const { rows, rowCount } = await pool.query<Record<string, unknown>>(text, [...parameters]);
+      return { rows, affected: rowCount ?? 0 };
     };
     return { ...pgConnection(pool), store: (options) => new PostgresStore({ query }, options) };
   },

@@ -339,7 +339,7 @@ test.skipIf(mysqlUrl === undefined)(
 describe("a pool of pg", () => {
   type Callback = (error: Error | undefined, result?: object) => void;
   type Query = (query: unknown, values?: unknown, callback?: Callback) => unknown;
-  const result = { rows: [{ token: "a", data: Buffer.from("one"), expiry: Date.UTC(2030, 0) / 1000 }] };
+  const result = { rows: [{ token: "a", data: Buffer.from("one"), expiry: Date.UTC(2030, 0) / 1000 }], rowCount: 1 };
   /** As pg: given a callback it answers nothing. */
   const query: Query = function (_, values, callback = values as Callback | undefined) {
     if (callback === undefined) return Promise.resolve(result);
@@ -353,7 +353,7 @@ describe("a pool of pg", () => {
       "in an async function that reads the result",
       async (...given) => {
         const answer = (await query(...given)) as typeof result;
-        return { rows: [...answer.rows] };
+        return { ...answer, rows: [...answer.rows] };
       },
     ],
     ["in one that answers null", (each, values, callback) => query(each, values, callback) ?? null],
@@ -361,6 +361,12 @@ describe("a pool of pg", () => {
   test.each(around)("answers as ever when its query is wrapped %s", async (_, wrapped) => {
     const store = new PostgresStore({ query: wrapped, connect: () => undefined } as never);
     expect((await store.find("a"))?.data).toEqual(Buffer.from("one"));
+  });
+
+  test("whose query is wrapped in one that drops the count of rows is refused at its first answer", async () => {
+    const withoutCount: Query = async () => ({ rows: result.rows });
+    const store = new PostgresStore({ query: withoutCount, connect: () => undefined } as never);
+    await expect(store.find("a")).rejects.toThrow("PostgresStore takes a Pool or Client of pg");
   });
 
   test("that was ended fails, and leaves no rejection unhandled", async () => {
