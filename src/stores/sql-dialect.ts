@@ -30,6 +30,8 @@ export interface Driver extends Pick<SqlClient, "isSingle"> {
   query(text: string, parameters: readonly unknown[], options?: Partial<CallOptions>): PromiseLike<unknown>;
   /** Makes a result of an answer; undefined where it is one. (Chained to `query`, it would cost each call a promise.) */
   readonly toResult?: (answer: unknown) => Partial<SqlResult>;
+  /** Whether one statement may look for the sessions of several requests. */
+  readonly findsMany?: boolean;
   alter?(text: string): Promise<unknown>;
 }
 
@@ -44,6 +46,8 @@ export interface Dialect {
   /** Why a table with these parts cannot be upgraded over this client. */
   readonly objection?: (parts: readonly string[]) => string | undefined;
   readonly find: string;
+  /** `find` for so many tokens, in rows with a column `token`. Undefined: each is looked for by itself. */
+  readonly findMany?: (count: number) => string;
   readonly commit: string;
   readonly delete: string;
   readonly touch: string;

@@ -5,6 +5,7 @@ import { clean, SessionError, storeError } from "../errors.ts";
 import type { CallOptions, ReplaceAnswer, SessionToStore, Store, StoredSession } from "../store.ts";
 import { checkAborted } from "./abort.ts";
 import { pageSize, type Dialect, type Driver, type Run, type SqlResult, type SqlSession } from "./sql-dialect.ts";
+import { Finder } from "./sql-finder.ts";
 import { migrate } from "./sql-migration.ts";
 
 /** The options of every SQL store. */
@@ -38,6 +39,7 @@ export abstract class SqlStore implements Store {
   readonly #dialect: Dialect;
   readonly #table: string;
   readonly #refusal: () => SessionError;
+  readonly #finder: Finder<StoredSession | undefined> | undefined;
 
   /** `refusal`: the error for a client that turns out to be another than it looked like. */
   constructor(driver: Driver, dialect: Dialect, table: string, refusal: () => SessionError) {
@@ -45,10 +47,17 @@ export abstract class SqlStore implements Store {
     this.#dialect = dialect;
     this.#table = table;
     this.#refusal = refusal;
+    const { find, findMany } = dialect;
+    if (driver.findsMany !== true || findMany === undefined || !Finder.isPossible) return;
+    this.#finder = new Finder(
+      (tokens) => this.#run(tokens.length === 1 ? find : findMany(tokens.length), tokens, undefined, same),
+      (row) => row && this.#toStored(row),
+    );
   }
 
   find(token: string, options?: CallOptions): Promise<StoredSession | undefined> {
     if (!this.#dialect.holdsToken(token)) return Promise.resolve(undefined);
+    if (this.#finder !== undefined) return this.#finder.find(token, options);
     return this.#run(this.#dialect.find, [token], options, ({ rows }) => rows[0] && this.#toStored(rows[0]));
   }
 
