@@ -94,6 +94,7 @@ const runtimeModules: Record<string, readonly string[]> = {
   "src/stores/redis-client.ts": ["node:buffer"],
   "src/stores/sql.ts": ["node:buffer"],
   "src/stores/sql-dialect.ts": ["node:buffer"],
+  "src/stores/sql-finder.ts": ["node:async_hooks"],
 };
 
 describe("imports", () => {
@@ -163,7 +164,7 @@ describe("the package", () => {
     ...["src/adapters/next-action.ts", "src/adapters/next-digest.ts", "src/adapters/next-headers.d.ts"],
     ...["src/stores/redis-client.ts", "src/stores/redis-push.ts", "src/stores/postgres-push.ts", "src/stores/sql.ts"],
     "src/stores/redis-scripts.ts",
-    ...["src/stores/sql-dialect.ts", "src/stores/sql-migration.ts", "src/stores/abort.ts"],
+    ...["src/stores/sql-dialect.ts", "src/stores/sql-finder.ts", "src/stores/sql-migration.ts", "src/stores/abort.ts"],
   ];
 
   test("has a source for each entry, and an entry for each adapter, store and codec", () => {

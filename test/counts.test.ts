@@ -171,6 +171,27 @@ describe("on the wire", () => {
     await expectWire(counter, { store }, { "/": [1, 470], "/read": [1, 470], "/write": [2, 860], "/renew": [3, 1180] });
   });
 
+  test.skipIf(postgres === undefined)("of PostgreSQL, the sessions of one turn of the event loop are one", async () => {
+    const counter = await counterBefore(postgres!);
+    const pool = new pg.Pool({ connectionString: counter.url });
+    onTestFinished(() => pool.end());
+    const store = new PostgresStore(pool, { table: "counts_together" });
+    await store.migrate();
+    const sessions = new SessionManager<Data>({ sweepInterval: false, store });
+    onTestFinished(() => sessions.close());
+    const tokens: string[] = [];
+    for (let user = 0; user < 12; user++) {
+      const session = await sessions.load();
+      session.put("user", user);
+      tokens.push((await sessions.commit(session)).token);
+    }
+    const loadAll = () => Promise.all(tokens.map((token) => sessions.load(token)));
+    await loadAll(); // prepares the statement
+    counter.take();
+    expect((await loadAll()).map((session) => session.get("user"))).toEqual(tokens.map((_, user) => user));
+    expect(counter.take().commands).toBe(1);
+  });
+
   test("of a response are the cookie and two headers more when the session changed, and one when it was read", async () => {
     const { ask } = await site({});
     const sizeOf = async (path: string): Promise<number> =>
@@ -208,12 +229,12 @@ describe("promises", () => {
     await expectPromises(new MemoryStore(), { load: 6, commit: 11 });
   });
 
-  test.skipIf(postgres === undefined)("of a load and of a commit in PostgreSQL are these, and no others", async () => {
+  test.skipIf(postgres === undefined)("of a lone load and a commit in PostgreSQL are these, no others", async () => {
     const pool = new pg.Pool({ connectionString: postgres!, max: 1 });
     onTestFinished(() => pool.end());
     const store = new PostgresStore(pool, { table: "promises" });
     await store.migrate();
-    await expectPromises(store, { load: 8, commit: 13 });
+    await expectPromises(store, { load: 10, commit: 13 });
   });
 });
 

@@ -74,10 +74,10 @@ interface PGliteResult {
 }
 
 /**
- * A store in PostgreSQL 11 or newer, in SCS's table. Every ability of `Store`, in one statement each, and one more to say why a replace failed. An abort signal keeps
- * statements from being sent, but ends none that is on its way: set `statement_timeout`, and `query_timeout` on the pool, a
- * little above `storeTimeout`. The client stays open when the store is closed. It must not be in a transaction of the
- * application.
+ * A store in PostgreSQL 11 or newer, in SCS's table. Every ability of `Store`, in one statement each, and one more to say
+ * why a replace failed; finds that come together share one (`batch`). An abort signal keeps statements from being sent, but
+ * ends none that is on its way: set `statement_timeout`, and `query_timeout` on the pool, a little above `storeTimeout`. The
+ * client stays open when the store is closed. It must not be in a transaction of the application.
  *
  * ```ts
  * const store = new PostgresStore(new Pool());
