@@ -10,8 +10,11 @@ type Row = SqlResult["rows"][number];
 /** How many sessions one statement looks for at most. */
 const most = 16;
 
-/** When what has arrived meanwhile is dealt with. Kept from tests that replace it; undefined where the runtime has none. */
-const { setImmediate: afterThisTurn } = globalThis as { setImmediate?: (work: () => void) => unknown };
+/** Runs work when a turn of the event loop is over. Taken now, since tests replace it; undefined where there is none. */
+const { setImmediate: afterThisTurn, navigator } = globalThis as {
+  setImmediate?: (work: () => void) => unknown;
+  navigator?: { readonly userAgent?: string };
+};
 
 /** A find that waits for its statement. */
 interface Waiting<Answer> {
@@ -37,8 +40,8 @@ export class Finder<Answer> {
     this.#read = read;
   }
 
-  /** Whether the runtime can tell when a turn of the event loop is over. */
-  static readonly isPossible: boolean = afterThisTurn !== undefined;
+  /** Whether the runtime tells when a turn is over. On Cloudflare Workers a request that ends takes with it what others wait for. */
+  static readonly isPossible: boolean = afterThisTurn !== undefined && navigator?.userAgent !== "Cloudflare-Workers";
 
   find(token: string, options: Partial<CallOptions> | undefined): Promise<Answer> {
     return new Promise((resolve, reject) => {
