@@ -234,7 +234,7 @@ describe("promises", () => {
     onTestFinished(() => pool.end());
     const store = new PostgresStore(pool, { table: "promises" });
     await store.migrate();
-    await expectPromises(store, { load: 10, commit: 13 });
+    await expectPromises(store, { load: 11, commit: 13 });
   });
 });
 

@@ -29,9 +29,9 @@ export interface PostgresStoreOptions extends SqlStoreOptions {
   readonly prepare?: boolean;
   /**
    * Whether the sessions that are looked for in one turn of the event loop are looked for by one statement, where the client
-   * is `pg`, postgres.js or `Bun.sql`: under load that is several times cheaper. It runs in the context (AsyncLocalStorage) in which
-   * the store was made. False for a client that chooses its database by the context of the request, and to have each
-   * statement in the trace of its request.
+   * is `pg`, postgres.js or `Bun.sql`: under load that is several times cheaper. It runs in the context (AsyncLocalStorage) of no
+   * request. False for a client that chooses its database by that context, to have each statement in the trace of its
+   * request, and for tests that fake `setImmediate` before they import the store.
    *
    * @default true
    */
@@ -153,9 +153,9 @@ function recognise(client: unknown, prepare: boolean, findsMany: boolean): Drive
   throw refusal();
 }
 
-/** The count is null for statements that make tables. */
+/** The count is null for statements that make tables, and NaN where libpq is asked (pg.native). */
 function toResult(rows: readonly unknown[] | undefined, count: number | null | undefined): Partial<SqlResult> {
-  return { rows: rows as SqlResult["rows"], affected: Number(count) };
+  return { rows: rows as SqlResult["rows"], affected: count === undefined ? NaN : Number(count) || 0 };
 }
 
 /** Statements of tables of several names share connections: their prepared names must differ. */
@@ -198,7 +198,7 @@ function dialect(tableName: string, channel?: string): Dialect {
     find: `SELECT ${columns} FROM ${table} WHERE token = $1`,
     findMany(count) {
       const parameters = Array.from({ length: count }, (_, n) => `$${String(n + 1)}`).join(", ");
-      return `SELECT token, ${columns} FROM ${table} WHERE token IN (${parameters})`;
+      return `SELECT token::text AS token, ${columns} FROM ${table} WHERE token IN (${parameters})`;
     },
     commit: `INSERT INTO ${table} (token, data, expiry, subject) VALUES ($1, $2, ${date("$3")}, $4)
     ON CONFLICT (token) DO UPDATE SET data = EXCLUDED.data, expiry = EXCLUDED.expiry, subject = EXCLUDED.subject`,

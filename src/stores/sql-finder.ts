@@ -1,20 +1,24 @@
 /** Looks for many sessions at once: under load a statement costs more than what it finds. */
 
 import { AsyncLocalStorage } from "node:async_hooks";
+import { clean, SessionError } from "../errors.ts";
 import type { CallOptions } from "../store.ts";
 import { checkAborted } from "./abort.ts";
 import type { SqlResult } from "./sql-dialect.ts";
 
 type Row = SqlResult["rows"][number];
 
-/** How many sessions one statement looks for at most. */
-const most = 16;
+/** How many tokens one statement looks for at most. */
+const maxTokens = 16;
 
 /** Runs work when a turn of the event loop is over. Taken now, since tests replace it; undefined where there is none. */
 const { setImmediate: afterThisTurn, navigator } = globalThis as {
   setImmediate?: (work: () => void) => unknown;
   navigator?: { readonly userAgent?: string };
 };
+
+/** A context (AsyncLocalStorage) that is no request's. */
+const inNoRequest = AsyncLocalStorage.snapshot();
 
 /** A find that waits for its statement. */
 interface Waiting<Answer> {
@@ -25,17 +29,19 @@ interface Waiting<Answer> {
 }
 
 /**
- * Finds that are asked for in one turn of the event loop become one statement. It is run in the context (AsyncLocalStorage) in
- * which the finder was made: in that of one of the requests, a client that goes by the context might look in the wrong database.
+ * Finds that are asked for in one turn of the event loop become one statement. It runs in the context of none of them: in that
+ * of another request, a client that chooses its database by the context would look in the wrong one.
  */
 export class Finder<Answer> {
-  readonly #query: (tokens: readonly string[]) => Promise<SqlResult>;
+  readonly #query: (tokens: readonly string[], options: Partial<CallOptions>) => Promise<SqlResult>;
   readonly #read: (row: Row | undefined) => Answer;
-  readonly #inContext = AsyncLocalStorage.snapshot();
   #waiting: Waiting<Answer>[] = [];
 
   /** `query` looks for 1, 2, 4, 8 or 16 tokens; its rows have a `token` if there are several. */
-  constructor(query: (tokens: readonly string[]) => Promise<SqlResult>, read: (row: Row | undefined) => Answer) {
+  constructor(
+    query: (tokens: readonly string[], options: Partial<CallOptions>) => Promise<SqlResult>,
+    read: (row: Row | undefined) => Answer,
+  ) {
     this.#query = query;
     this.#read = read;
   }
@@ -45,46 +51,82 @@ export class Finder<Answer> {
 
   find(token: string, options: Partial<CallOptions> | undefined): Promise<Answer> {
     return new Promise((resolve, reject) => {
+      if (this.#waiting.length === 0) afterThisTurn?.(() => inNoRequest(() => this.#findWaiting()));
       this.#waiting.push({ token, options, resolve, reject });
-      if (this.#waiting.length === 1) afterThisTurn?.(() => this.#inContext(() => this.#findWaiting()));
     });
   }
 
   #findWaiting(): void {
-    const waiting = this.#waiting.filter(isWaitedFor);
+    const waiting: Waiting<Answer>[] = [];
+    for (const each of this.#waiting) {
+      try {
+        checkAborted(each.options);
+        waiting.push(each);
+      } catch (error) {
+        each.reject(error);
+      }
+    }
     this.#waiting = [];
-    for (let i = 0; i < waiting.length; i += most) this.#findTogether(waiting.slice(i, i + most));
+    for (let i = 0; i < waiting.length; i += maxTokens) this.#findTogether(waiting.slice(i, i + maxTokens));
   }
 
-  #findTogether(some: readonly Waiting<Answer>[]): void {
-    const tokens = [...new Set(some.map(({ token }) => token))];
+  #findTogether(batch: readonly Waiting<Answer>[]): void {
+    const tokens = [...new Set(batch.map(({ token }) => token))];
     const isOne = tokens.length === 1;
     // A few sizes, since each is a statement to prepare.
     while (!Number.isInteger(Math.log2(tokens.length))) tokens.push(tokens[0] ?? "");
-    this.#query(tokens).then(
-      ({ rows }) => {
-        const byToken = new Map(rows.map((row) => [row["token"], row]));
-        for (const { token, resolve, reject } of some) {
+    const fail = (error: unknown): void => {
+      for (const { reject } of batch) reject(anew(error));
+    };
+    this.#query(tokens, togetherOf(batch))
+      .then(({ rows }) => {
+        const byToken = new Map<unknown, Row>();
+        for (const row of rows) {
+          const token = isOne ? tokens[0] : row["token"];
+          // Or those of whoever asked for it would look as if they had ended.
+          if (!tokens.includes(token as string)) throw otherToken();
+          byToken.set(token, row);
+        }
+        for (const { token, resolve, reject } of batch) {
+          const row = byToken.get(token);
           try {
-            resolve(this.#read(isOne ? rows[0] : byToken.get(token)));
+            resolve(this.#read(row));
           } catch (error) {
             reject(error); // a row that holds no session is nobody else's fault
           }
+          if (row !== undefined) byToken.set(token, withOwnData(row));
         }
-      },
-      (error: unknown) => {
-        for (const { reject } of some) reject(error);
-      },
-    );
+      }, fail)
+      .catch(fail);
   }
 }
 
-function isWaitedFor({ options, reject }: Waiting<never>): boolean {
-  try {
-    checkAborted(options);
-    return true;
-  } catch (error) {
-    reject(error);
-    return false;
-  }
+/** The options of a statement that several wait for: aborted when the last of them has gone. */
+function togetherOf(batch: readonly Waiting<never>[]): Partial<CallOptions> {
+  const isWaiting = ({ options }: Waiting<never>): boolean => !(options?.aborted ?? options?.signal?.aborted ?? false);
+  return {
+    get aborted() {
+      return !batch.some(isWaiting);
+    },
+    get signal() {
+      return batch.some(isWaiting) ? new AbortController().signal : AbortSignal.abort();
+    },
+  };
+}
+
+/** For the next who asked for the same: bytes are nobody's twice. */
+function withOwnData(row: Row): Row {
+  const { data } = row;
+  return data instanceof Uint8Array ? { ...row, data: Uint8Array.from(data) } : row;
+}
+
+/** Who handles an error may write on it: each gets one of their own. */
+function anew(error: unknown): Error {
+  if (!(error instanceof SessionError)) return clean(error);
+  return new SessionError(error.code, error.message, { cause: error.cause });
+}
+
+function otherToken(): SessionError {
+  const remedy = "Do the client, or the type of the column, change what is stored?";
+  return new SessionError("store-unavailable", `The database answered another token than it was asked for. ${remedy}`);
 }

@@ -50,7 +50,7 @@ export abstract class SqlStore implements Store {
     const { find, findMany } = dialect;
     if (driver.findsMany !== true || findMany === undefined || !Finder.isPossible) return;
     this.#finder = new Finder(
-      (tokens) => this.#run(tokens.length === 1 ? find : findMany(tokens.length), tokens, undefined, same),
+      (tokens, options) => this.#run(tokens.length === 1 ? find : findMany(tokens.length), tokens, options, same),
       (row) => row && this.#toStored(row),
     );
   }

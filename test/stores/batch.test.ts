@@ -98,6 +98,41 @@ test("a row that holds no session is the fault of its own find only", async () =
   expect(String((b as PromiseRejectedResult).reason)).toContain("does not hold bytes");
 });
 
+test("a row of a token that was not asked for is a fault, and not the end of somebody's session", async () => {
+  const padded = storeOver((tokens) =>
+    rowsOf("a", "b")(tokens).map((row) => ({ ...row, token: `${String(row["token"])} ` })),
+  );
+  for (const { store } of [padded, storeOver(() => [null as never])]) {
+    for (const each of await Promise.allSettled([store.find("a"), store.find("b")]))
+      expect(each.status).toBe("rejected");
+  }
+});
+
+test("of one token each gets bytes of its own, and of one failure each an error of its own", async () => {
+  const { store } = storeOver(rowsOf("a"));
+  const [one, other] = await Promise.all([store.find("a"), store.find("a")]);
+  expect(one?.data).not.toBe(other?.data);
+  const broken = storeOver(() => {
+    throw Object.assign(new Error(), { code: "42P01" }); // the table does not exist
+  });
+  const settled = await Promise.allSettled([broken.store.find("a"), broken.store.find("b")]);
+  const [first, second] = settled.map((each) => (each as PromiseRejectedResult).reason as Error);
+  expect(first?.message).toContain("store.migrate()");
+  expect(second?.message).toBe(first?.message);
+  expect(second).not.toBe(first);
+});
+
+test("are tried again as long as anybody waits for them", async () => {
+  const controllers = [new AbortController(), new AbortController()];
+  const { store, asked } = storeOver(() => {
+    controllers[asked.length - 1]?.abort();
+    throw Object.assign(new Error(), { code: "40001" });
+  });
+  const finds = controllers.map(({ signal }, n) => store.find(`t${n}`, { signal }));
+  for (const each of await Promise.allSettled(finds)) expect(each.status).toBe("rejected");
+  expect(asked.length).toBe(2);
+});
+
 test("a statement that fails rejects each of them, with nothing of its tokens", async () => {
   const { store } = storeOver((tokens) => {
     throw new Error(`no answer for ${tokens.join()}`);
@@ -109,7 +144,7 @@ test("a statement that fails rejects each of them, with nothing of its tokens", 
   }
 });
 
-test("they are run in the context in which the store was made, not in that of one of the requests", async () => {
+test("they are run in the context of no request; without batches, each in its own", async () => {
   const tenant = new AsyncLocalStorage<string>();
   const seen: unknown[] = [];
   const answer = (tokens: readonly string[]): Row[] => {
@@ -123,13 +158,13 @@ test("they are run in the context in which the store was made, not in that of on
     ["of b", "tenant of b"],
   ];
 
-  const { store } = tenant.run("none", () => storeOver(answer));
+  const { store } = storeOver(answer);
   expect(await Promise.all([find(store, "a"), find(store, "b")])).toEqual(expected);
-  expect(seen).toEqual(["none"]);
+  expect(seen).toEqual([undefined]);
 
   const { store: unbatched } = storeOver(answer, { batch: false });
   expect(await Promise.all([find(unbatched, "a"), find(unbatched, "b")])).toEqual(expected);
-  expect(seen).toEqual(["none", "tenant of a", "tenant of b"]);
+  expect(seen).toEqual([undefined, "tenant of a", "tenant of b"]);
 });
 
 test("of a client of one's own are a statement each", async () => {

@@ -369,6 +369,11 @@ describe("a pool of pg", () => {
     await expect(store.find("a")).rejects.toThrow("PostgresStore takes a Pool or Client of pg");
   });
 
+  test("that counts NaN where there is nothing to count, as pg.native does, is one", async () => {
+    const counting = { query: async () => ({ ...result, rowCount: NaN }), connect: () => undefined };
+    expect(await new PostgresStore(counting).deleteExpired(1)).toBe(0);
+  });
+
   test("that was ended fails, and leaves no rejection unhandled", async () => {
     const unhandled: unknown[] = [];
     const listener = (reason: unknown): unknown => unhandled.push(reason);
