@@ -70,7 +70,7 @@ export interface PGliteClient {
 }
 interface PGliteResult {
   readonly rows: unknown[];
-  readonly affectedRows: number;
+  readonly affectedRows?: number | undefined;
 }
 
 /**
@@ -107,7 +107,7 @@ export const createTable: string = dialect("sessions")
 const refusal = (): SessionError =>
   unknownClient("PostgresStore", "a Pool or Client of pg, postgres (postgres.js), PGlite, Bun.sql");
 
-function recognise(client: unknown, prepare: boolean, findsMany: boolean): Driver {
+function recognise(client: unknown, prepare: boolean, batch: boolean): Driver {
   const { query, unsafe, connect, waitReady } = (client ?? {}) as Partial<PgClient & PostgresJsClient & PGliteClient>;
   if (typeof query === "function" && typeof connect === "function") {
     const pg = client as PgClient;
@@ -118,25 +118,28 @@ function recognise(client: unknown, prepare: boolean, findsMany: boolean): Drive
       return name;
     };
     return {
-      findsMany,
+      batch,
       query(text, values) {
         const isPrepared = prepare && values.length > 0;
         return pg.query({ text, values: [...values], ...(isPrepared ? { name: nameOf(text) } : {}) });
       },
       toResult(answer) {
         const { rows, rowCount } = (answer ?? {}) as Partial<PgResult>;
-        return toResult(rows, rowCount);
+        return counted(rows, rowCount);
       },
     };
   }
   if (typeof unsafe === "function") {
     const sql = client as PostgresJsClient;
     return {
-      findsMany,
+      batch,
       // Not cancelled by the signal: a query that waits for its connection would take that out of the pool for good (3.4.9).
       query: (text, parameters) =>
         sql.unsafe(text, [...parameters] as never[], { prepare: prepare && parameters.length > 0 }),
-      toResult: (rows) => toResult(rows as PostgresJsResult, (rows as Partial<PostgresJsResult> | undefined)?.count),
+      toResult(answer) {
+        const rows = answer as PostgresJsResult | undefined;
+        return counted(rows, rows?.count);
+      },
     };
   }
   if (typeof query === "function" && waitReady !== undefined) {
@@ -144,8 +147,8 @@ function recognise(client: unknown, prepare: boolean, findsMany: boolean): Drive
     return {
       query: (text, parameters) => pglite.query(text, [...parameters]),
       toResult(answer) {
-        const { rows, affectedRows } = (answer ?? {}) as Partial<PGliteResult>;
-        return toResult(rows, affectedRows);
+        const { rows, affectedRows = 0 } = (answer ?? {}) as Partial<PGliteResult>;
+        return counted(rows, affectedRows);
       },
     };
   }
@@ -154,7 +157,7 @@ function recognise(client: unknown, prepare: boolean, findsMany: boolean): Drive
 }
 
 /** The count is null for statements that make tables, and NaN where libpq is asked (pg.native). */
-function toResult(rows: readonly unknown[] | undefined, count: number | null | undefined): Partial<SqlResult> {
+function counted(rows: readonly unknown[] | undefined, count: number | null | undefined): Partial<SqlResult> {
   return { rows: rows as SqlResult["rows"], affected: count === undefined ? NaN : Number(count) || 0 };
 }
 

@@ -31,7 +31,7 @@ export interface Driver extends Pick<SqlClient, "isSingle"> {
   /** Makes a result of an answer; undefined where it is one. (Chained to `query`, it would cost each call a promise.) */
   readonly toResult?: (answer: unknown) => Partial<SqlResult>;
   /** Whether one statement may look for the sessions of several requests. */
-  readonly findsMany?: boolean;
+  readonly batch?: boolean;
   alter?(text: string): Promise<unknown>;
 }
 

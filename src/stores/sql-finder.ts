@@ -72,49 +72,59 @@ export class Finder<Answer> {
 
   #findTogether(batch: readonly Waiting<Answer>[]): void {
     const tokens = [...new Set(batch.map(({ token }) => token))];
-    const isOne = tokens.length === 1;
     // A few sizes, since each is a statement to prepare.
     while (!Number.isInteger(Math.log2(tokens.length))) tokens.push(tokens[0] ?? "");
-    const fail = (error: unknown): void => {
-      for (const { reject } of batch) reject(anew(error));
-    };
-    this.#query(tokens, togetherOf(batch))
+    this.#query(tokens, new Together(batch))
       .then(({ rows }) => {
-        const byToken = new Map<unknown, Row>();
-        for (const row of rows) {
-          const token = isOne ? tokens[0] : row["token"];
-          // Or those of whoever asked for it would look as if they had ended.
-          if (!tokens.includes(token as string)) throw otherToken();
-          byToken.set(token, row);
-        }
-        for (const { token, resolve, reject } of batch) {
-          const row = byToken.get(token);
-          try {
-            resolve(this.#read(row));
-          } catch (error) {
-            reject(error); // a row that holds no session is nobody else's fault
-          }
-          if (row !== undefined) byToken.set(token, withOwnData(row));
-        }
-      }, fail)
-      .catch(fail);
+        this.#answer(batch, tokens, rows);
+      })
+      .catch((error: unknown) => {
+        for (const { reject } of batch) reject(anew(error));
+      });
+  }
+
+  #answer(batch: readonly Waiting<Answer>[], tokens: readonly string[], rows: readonly Row[]): void {
+    const byToken = new Map<unknown, Row>();
+    for (const row of rows) {
+      const token = tokens.length === 1 ? tokens[0] : row["token"];
+      // Or those of whoever asked for it would look as if they had ended.
+      if (!tokens.includes(token as string)) throw otherToken();
+      byToken.set(token, row);
+    }
+    const handedOut = new Set<string>();
+    for (const { token, resolve, reject } of batch) {
+      const row = byToken.get(token);
+      try {
+        resolve(this.#read(row && handedOut.has(token) ? withOwnData(row) : row));
+      } catch (error) {
+        reject(error); // a row that holds no session is nobody else's fault
+      }
+      handedOut.add(token);
+    }
   }
 }
 
-/** The options of a statement that several wait for: aborted when the last of them has gone. */
-function togetherOf(batch: readonly Waiting<never>[]): Partial<CallOptions> {
-  const isWaiting = ({ options }: Waiting<never>): boolean => !(options?.aborted ?? options?.signal?.aborted ?? false);
-  return {
-    get aborted() {
-      return !batch.some(isWaiting);
-    },
-    get signal() {
-      return batch.some(isWaiting) ? new AbortController().signal : AbortSignal.abort();
-    },
-  };
+/**
+ * The options of a statement that several wait for: aborted when the last of them has gone. (Drivers listen to no signal. A
+ * class, since an object with getters of its own would have a shape of its own.)
+ */
+class Together implements CallOptions {
+  readonly #batch: readonly Waiting<never>[];
+
+  constructor(batch: readonly Waiting<never>[]) {
+    this.#batch = batch;
+  }
+
+  get aborted(): boolean {
+    return this.#batch.every(({ options }) => options?.aborted ?? options?.signal?.aborted ?? false);
+  }
+
+  get signal(): AbortSignal {
+    return this.aborted ? AbortSignal.abort() : new AbortController().signal;
+  }
 }
 
-/** For the next who asked for the same: bytes are nobody's twice. */
+/** For who asked for the same: bytes are nobody's twice. */
 function withOwnData(row: Row): Row {
   const { data } = row;
   return data instanceof Uint8Array ? { ...row, data: Uint8Array.from(data) } : row;

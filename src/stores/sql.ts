@@ -48,7 +48,7 @@ export abstract class SqlStore implements Store {
     this.#table = table;
     this.#refusal = refusal;
     const { find, findMany } = dialect;
-    if (driver.findsMany !== true || findMany === undefined || !Finder.isPossible) return;
+    if (driver.batch !== true || findMany === undefined || !Finder.isPossible) return;
     this.#finder = new Finder(
       (tokens, options) => this.#run(tokens.length === 1 ? find : findMany(tokens.length), tokens, options, same),
       (row) => row && this.#toStored(row),

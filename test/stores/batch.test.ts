@@ -109,9 +109,12 @@ test("a row of a token that was not asked for is a fault, and not the end of som
 });
 
 test("of one token each gets bytes of its own, and of one failure each an error of its own", async () => {
-  const { store } = storeOver(rowsOf("a"));
+  const row = rowsOf("a")(["a"])[0]!;
+  const { store } = storeOver(() => [row]);
   const [one, other] = await Promise.all([store.find("a"), store.find("a")]);
-  expect(one?.data).not.toBe(other?.data);
+  expect(one?.data).toBe(row["data"]); // not copied for nobody
+  expect(other?.data).not.toBe(row["data"]);
+  expect(other?.data).toEqual(new Uint8Array(one!.data));
   const broken = storeOver(() => {
     throw Object.assign(new Error(), { code: "42P01" }); // the table does not exist
   });
