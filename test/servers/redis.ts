@@ -59,3 +59,8 @@ export async function askRedis({ port, data }: Server, ...command: string[]): Pr
 export async function isFollowing(replica: Server): Promise<boolean> {
   return (await askRedis(replica, "INFO", "replication")).includes("master_link_status:up");
 }
+
+/** Whether it is a master, and a replica follows it. */
+export async function isFollowed(server: Server): Promise<boolean> {
+  return /role:master\b.*\bstate=online/s.test(await askRedis(server, "INFO", "replication"));
+}
