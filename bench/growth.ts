@@ -5,28 +5,67 @@ import { createClient } from "redis";
 import type { Contender } from "./contenders.ts";
 import type { Setup } from "./process.ts";
 import { amongMany, sizes, storedCounts } from "./scenarios.ts";
-import { measureSpeed, type Speed, type SpeedOptions } from "./speed.ts";
+import {
+  cellsOf,
+  measureInTurns,
+  withServers,
+  type Cell,
+  type Servers,
+  type Speed,
+  type SpeedOptions,
+} from "./speed.ts";
 
-/** The scenario of each result is a size. */
+/**
+ * One contender after the other: each is compared with itself, and a server that waits long for its next turn is cold by then.
+ * The scenario of each result is a size.
+ */
 export async function measureSizes(contenders: readonly Contender[], options: SpeedOptions): Promise<Speed[]> {
-  return measureSpeed(contenders, sizes, options);
-}
-
-/** The scenario of each result is a count. */
-export async function measureCounts(contenders: readonly Contender[], options: SpeedOptions): Promise<Speed[]> {
   const results: Speed[] = [];
-  for (const stored of storedCounts) {
-    const setup = { ...options.setup, stored };
-    const prepare = (): Promise<void> => fill(setup, stored);
-    const speeds = await measureSpeed(contenders, [amongMany], { ...options, setup, prepare });
-    results.push(...speeds.map((speed) => ({ ...speed, scenario: String(stored) })));
+  for (const contender of contenders) {
+    const measure = async (servers: Servers): Promise<Speed[]> => {
+      const cells: Cell[] = [];
+      for (const size of sizes) cells.push(...(await cellsOf(servers, size, options)));
+      return measureInTurns(cells, options);
+    };
+    results.push(...(await withServers([contender], { ...options.setup, variant: "plain" }, measure)));
   }
   return results;
 }
 
-async function fill({ redis, postgres }: Omit<Setup, "variant">, count: number): Promise<void> {
-  if (redis !== undefined) await fillRedis(redis, count);
-  if (postgres !== undefined) await fillPostgres(postgres, count);
+/** Likewise; the scenario of each result is a count. Each count has servers, and databases, of its own. */
+export async function measureCounts(contenders: readonly Contender[], options: SpeedOptions): Promise<Speed[]> {
+  const setups: Setup[] = [];
+  for (const stored of storedCounts) {
+    setups.push({ ...(await databasesFor(stored, options.setup)), variant: "plain", stored });
+  }
+  const results: Speed[] = [];
+  for (const contender of contenders) {
+    const cells: Cell[] = [];
+    const measureAll = async ([setup, ...more]: readonly Setup[]): Promise<Speed[]> => {
+      if (setup === undefined) return measureInTurns(cells, options);
+      return withServers([contender], setup, async (servers) => {
+        cells.push(...(await cellsOf(servers, { ...amongMany, name: String(setup.stored) }, options)));
+        await fill(contender, setup);
+        return measureAll(more);
+      });
+    };
+    results.push(...(await measureAll(setups)));
+  }
+  return results;
+}
+
+async function databasesFor(count: number, { redis, postgres }: SpeedOptions["setup"]): Promise<SpeedOptions["setup"]> {
+  if (postgres !== undefined) await inPostgres(postgres, (client) => client.query(`CREATE DATABASE with_${count}`));
+  return {
+    redis: redis && `${redis}/${storedCounts.indexOf(count) + 1}`,
+    postgres: postgres?.replace(/[^/]+$/, `with_${count}`),
+  };
+}
+
+/** Those in memory fill themselves. */
+async function fill({ name, store }: Contender, { redis, postgres, stored = 0 }: Setup): Promise<void> {
+  if (store === "redis" && redis !== undefined) await fillRedis(redis, stored);
+  if (store === "postgres" && postgres !== undefined) await fillPostgres(postgres, name, stored);
 }
 
 /** All contenders share its one dictionary of keys. */
@@ -44,24 +83,29 @@ async function fillRedis(url: string, count: number): Promise<void> {
 }
 
 /** Each contender has a table of its own. */
-async function fillPostgres(url: string, count: number): Promise<void> {
-  const client = new pg.Client(url);
-  await client.connect();
+async function fillPostgres(url: string, name: string, count: number): Promise<void> {
   const numbers = `generate_series(1, ${count}) AS n`;
   const token = "'filler-' || md5(n::text)";
   const bytes = "convert_to(repeat('x', 200), 'UTF8')";
   const json = `json_build_object('cookie', '{}'::json, 'data', repeat('x', 200))`;
   const expiry = "now() + interval '1 day'";
-  const statements = {
-    sessions: `INSERT INTO sessions (token, data, expiry) SELECT ${token}, ${bytes}, ${expiry} FROM ${numbers}`,
-    session: `INSERT INTO session (sid, sess, expire) SELECT ${token}, ${json}, ${expiry} FROM ${numbers}`,
-    limits: `INSERT INTO limits (token, data, expiry) SELECT ${token}, ${bytes}, ${expiry} FROM ${numbers}`,
+  const statements: Record<string, string> = {
+    "scs-session": `INSERT INTO sessions (token, data, expiry) SELECT ${token}, ${bytes}, ${expiry} FROM ${numbers}`,
+    "express-session": `INSERT INTO session (sid, sess, expire) SELECT ${token}, ${json}, ${expiry} FROM ${numbers}`,
+    limit: `INSERT INTO limits (token, data, expiry) SELECT ${token}, ${bytes}, ${expiry} FROM ${numbers}`,
   };
-  for (const [table, statement] of Object.entries(statements)) {
-    const { rows } = await client.query<{ found: string | null }>(`SELECT to_regclass('${table}') AS found`);
-    if (rows[0]?.found === null) continue;
-    await client.query(`${statement} ON CONFLICT DO NOTHING`);
-    await client.query(`ANALYZE ${table}`);
-  }
+  const statement = statements[name];
+  if (statement === undefined) throw new Error(`It is not known how to fill the table of ${name}`);
+  await inPostgres(url, async (client) => {
+    await client.query(statement);
+    await client.query("VACUUM ANALYZE"); // or the server would do it while it is measured
+    await client.query("CHECKPOINT");
+  });
+}
+
+async function inPostgres(url: string, work: (client: pg.Client) => Promise<unknown>): Promise<void> {
+  const client = new pg.Client(url);
+  await client.connect();
+  await work(client);
   await client.end();
 }

@@ -144,14 +144,8 @@ async function measureAllSizes(
 ): Promise<Speed[]> {
   const inRedis = contenders.filter(({ store }) => store === "redis");
   if (inRedis.length === 0) return [];
-  const fewer = Math.ceil(rounds / 2);
-  progress.part("Growth with the size", inRedis.length * sizes.length * (fewer + 1));
-  const results: Speed[] = [];
-  for (const framework of frameworks) {
-    const ofFramework = inRedis.filter((contender) => contender.framework === framework);
-    results.push(...(await measureSizes(ofFramework, { rounds: fewer, seconds, setup, progress })));
-  }
-  return results;
+  progress.part("Growth with the size", inRedis.length * sizes.length * (rounds + 1));
+  return measureSizes(inRedis, { rounds, seconds, setup, progress });
 }
 
 /** Of those on Express, which have every store. */
@@ -163,9 +157,8 @@ async function measureAllCounts(
 ): Promise<Speed[]> {
   const onExpress = contenders.filter(({ framework, role }) => framework === "express" && role !== "bare");
   if (onExpress.length === 0) return [];
-  const fewer = Math.ceil(rounds / 2);
-  progress.part("Growth with the number of sessions", onExpress.length * storedCounts.length * (fewer + 1));
-  return measureCounts(onExpress, { rounds: fewer, seconds, setup, progress });
+  progress.part("Growth with the number of sessions", onExpress.length * storedCounts.length * (rounds + 1));
+  return measureCounts(onExpress, { rounds, seconds, setup, progress });
 }
 
 async function measureMemories({ parts, peers, stores, sessions }: Options, progress: Progress): Promise<MemoryUse[]> {

@@ -33,9 +33,21 @@ export interface SpeedOptions {
   readonly seconds: number;
   readonly setup: Omit<Setup, "variant">;
   readonly progress: Progress;
-  /** Called when the servers run and have their sessions. */
-  readonly prepare?: () => Promise<void>;
 }
+
+/** Who is measured in what, and what was found so far. */
+export interface Cell {
+  readonly contender: Contender;
+  readonly scenario: Scenario;
+  readonly server: Running;
+  readonly load: Load;
+  readonly rounds: Round[];
+  failures: number;
+  failure: string | undefined;
+}
+
+/** In the order of the contenders; undefined for those that are not there. */
+export type Servers = ReadonlyMap<Contender, Running | undefined>;
 
 /** Contenders of one framework, in scenarios of one variant: their servers run together. */
 export async function measureSpeed(
@@ -45,55 +57,65 @@ export async function measureSpeed(
 ): Promise<Speed[]> {
   const [variant] = new Set(scenarios.map((scenario) => scenario.variant));
   if (variant === undefined) return [];
-  const servers = new Map<Contender, Running>();
+  return withServers(contenders, { ...options.setup, variant }, async (servers) => {
+    const results: Speed[] = [];
+    for (const scenario of scenarios) {
+      results.push(...(await measureInTurns(await cellsOf(servers, scenario, options), options)));
+    }
+    return results;
+  });
+}
+
+/** Runs the servers of contenders while something is measured. */
+export async function withServers<T>(
+  contenders: readonly Contender[],
+  setup: Setup,
+  work: (servers: Servers) => Promise<T>,
+): Promise<T> {
+  const servers = new Map<Contender, Running | undefined>(contenders.map((each) => [each, undefined]));
   try {
     const starting = contenders.map(async (contender) => {
-      const server = await start(contender, { ...options.setup, variant });
+      const server = await start(contender, setup);
       if (typeof server !== "string") servers.set(contender, server);
     });
     await Promise.all(starting);
-    const results: Speed[] = [];
-    for (const scenario of scenarios) results.push(...(await measureScenario(contenders, servers, scenario, options)));
-    return results;
+    return await work(servers);
   } finally {
-    await Promise.all([...servers.values()].map((server) => server.stop()));
+    await Promise.all([...servers.values()].map(async (server) => server?.stop()));
   }
 }
 
-interface Cell {
-  readonly contender: Contender;
-  readonly server: Running;
-  readonly load: Load;
-  readonly rounds: Round[];
-  failures: number;
-  failure: string | undefined;
-}
-
-async function measureScenario(
-  contenders: readonly Contender[],
-  servers: ReadonlyMap<Contender, Running>,
+/** The contenders to which a scenario applies, with their sessions. */
+export async function cellsOf(
+  servers: Servers,
   scenario: Scenario,
-  { rounds, seconds, prepare, progress }: SpeedOptions,
-): Promise<Speed[]> {
+  { rounds, seconds }: Pick<SpeedOptions, "rounds" | "seconds">,
+): Promise<Cell[]> {
   const cells: Cell[] = [];
-  for (const contender of contenders) {
-    const server = servers.get(contender);
+  for (const [contender, server] of servers) {
     if (server === undefined || !applies(contender, scenario)) continue;
     const cookies = await cookiesFor(contender, server, scenario, rounds);
     const amount = scenario.forged === undefined ? { seconds } : { total: Math.ceil(scenario.forged / rounds) };
     const load = { port: server.port, paths: scenario.paths, cookies, ...amount };
-    cells.push({ contender, server, load, rounds: [], failures: 0, failure: undefined });
+    cells.push({ contender, scenario, server, load, rounds: [], failures: 0, failure: undefined });
   }
-  await prepare?.();
+  return cells;
+}
+
+/** All that is to be compared: in each round each cell once. */
+export async function measureInTurns(
+  cells: readonly Cell[],
+  { rounds, seconds, progress }: SpeedOptions,
+): Promise<Speed[]> {
   for (let round = -1; round < rounds; round++) {
     // There and back, so that nobody always follows the same one.
     for (const cell of round % 2 === 0 ? cells : cells.toReversed()) {
-      progress.step(`${scenario.name}, ${labelOf(cell.contender)}`);
+      progress.step(`${cell.scenario.name}, ${labelOf(cell.contender)}`);
       if (round < 0) await load({ ...cell.load, total: warmUp, seconds: 4 * seconds });
-      else await measure(cell);
+      else await measure(cell, seconds);
     }
   }
-  return cells.map(({ contender, rounds, failures, failure }) => ({
+  return cells.map(({ contender, scenario, rounds, failures, failure }) => ({
     ...contender,
     scenario: scenario.name,
     rounds,
@@ -113,8 +135,9 @@ async function cookiesFor(
   return forged === undefined ? cookies : forge(cookies[0] ?? "", Math.ceil(forged / rounds));
 }
 
-async function measure(cell: Cell): Promise<void> {
+async function measure(cell: Cell, seconds: number): Promise<void> {
   const { server } = cell;
+  await load({ ...cell.load, seconds: seconds / 2 }); // V8 has let go of what was not used while others had their turn
   const before = await server.usage();
   const answers = await load(cell.load);
   const after = await server.usage();
