@@ -15,7 +15,7 @@ import { MemoryStore, SessionManager, type SessionOptions, type Store } from "sc
 import { loadAndSave as loadAndSaveExpress } from "scs-session/express";
 import { loadAndSave } from "scs-session/fetch";
 import { PostgresStore } from "scs-session/postgres";
-import { RedisStore } from "scs-session/redis";
+import { RedisStore, type NodeRedisClient } from "scs-session/redis";
 import { TestClock } from "scs-session/testing";
 import { startCounter, type Counter } from "./servers/counter.ts";
 import { addressOf } from "./servers/shared.ts";
@@ -236,6 +236,24 @@ describe("promises", () => {
     await store.migrate();
     await expectPromises(store, { load: 11, commit: 13 });
   });
+});
+
+test("node-redis has no option of a command to add to those of its client, which would take a microsecond", async () => {
+  const given: [ofClient: string[], ofCommand: string[]][] = [];
+  const clientWith = (own: object): NodeRedisClient => ({
+    withCommandOptions: clientWith,
+    sendCommand: async (_: never, options?: object) => {
+      given.push([Object.keys(own), Object.keys(options ?? {})]);
+    },
+  });
+  const sessions = new SessionManager<Data>({ sweepInterval: false, store: new RedisStore(clientWith({})) });
+  onTestFinished(() => sessions.close());
+  const session = await sessions.load();
+  session.put("user", 1);
+  await sessions.commit(session);
+  expect(given).toEqual([
+    [expect.arrayContaining(given[0]![1]), expect.arrayContaining(["typeMapping", "abortSignal"])],
+  ]);
 });
 
 describe("shapes", () => {
