@@ -28,6 +28,10 @@ const limits: Record<Framework, readonly Store[]> = {
   remix: ["redis"],
 };
 
+/** The client of Redis has a time limit for each command, unless it is told otherwise: what it does without. */
+export const untimedLimit = "limit, untimed";
+const untimedLimits: readonly Framework[] = ["node", "express"];
+
 const ours: Record<Framework, readonly Store[]> = {
   node: ["memory", "redis", "postgres"],
   express: ["memory", "redis", "postgres"],
@@ -57,6 +61,7 @@ function ofFramework(framework: Framework): Contender[] {
   return [
     ...each("bare", "bare", ["none"]),
     ...each("limit", "limit", limits[framework]),
+    ...each(untimedLimit, "limit", untimedLimits.includes(framework) ? ["redis"] : []),
     ...each("scs-session", "ours", ours[framework]),
     ...Object.entries(peers[framework]).flatMap(([name, peer]) => each(name, "peer", peer.stores, peer.lacks)),
   ];

@@ -71,15 +71,19 @@ async function fill({ name, store }: Contender, { redis, postgres, stored = 0 }:
 /** All contenders share its one dictionary of keys. */
 async function fillRedis(url: string, count: number): Promise<void> {
   const client = createClient({ url });
+  client.on("error", () => undefined); // the command rejects, too
   await client.connect();
   const batch = 10_000;
   const script = `for n = tonumber(ARGV[1]), tonumber(ARGV[2]) do
     redis.call('SET', 'scs:session:filler-' .. n, ARGV[3], 'EX', 86400) end`;
-  for (let n = 0; n < count; n += batch) {
-    const last = Math.min(n + batch, count) - 1;
-    await client.sendCommand(["EVAL", script, "0", String(n), String(last), "x".repeat(200)]);
+  try {
+    for (let n = 0; n < count; n += batch) {
+      const last = Math.min(n + batch, count) - 1;
+      await client.sendCommand(["EVAL", script, "0", String(n), String(last), "x".repeat(200)]);
+    }
+  } finally {
+    client.destroy();
   }
-  await client.close();
 }
 
 /** Each contender has a table of its own. */
@@ -105,7 +109,11 @@ async function fillPostgres(url: string, name: string, count: number): Promise<v
 
 async function inPostgres(url: string, work: (client: pg.Client) => Promise<unknown>): Promise<void> {
   const client = new pg.Client(url);
+  client.on("error", () => undefined); // the query rejects, too
   await client.connect();
-  await work(client);
-  await client.end();
+  try {
+    await work(client);
+  } finally {
+    await client.end();
+  }
 }

@@ -9,7 +9,7 @@ import { format } from "prettier";
 import { startCounter } from "../test/servers/counter.ts";
 import { startPostgres } from "../test/servers/postgres.ts";
 import { startRedis } from "../test/servers/redis.ts";
-import { chosen, frameworks, labelOf, type Contender } from "./contenders.ts";
+import { chosen, frameworks, labelOf, untimedLimit, type Contender } from "./contenders.ts";
 import { judge, type Correctness } from "./correctness.ts";
 import { count, type Count } from "./counts.ts";
 import { measureCounts, measureSizes } from "./growth.ts";
@@ -142,7 +142,7 @@ async function measureAllSizes(
   setup: Servers,
   progress: Progress,
 ): Promise<Speed[]> {
-  const inRedis = contenders.filter(({ store }) => store === "redis");
+  const inRedis = contenders.filter(({ store, name }) => store === "redis" && name !== untimedLimit);
   if (inRedis.length === 0) return [];
   progress.part("Growth with the size", inRedis.length * sizes.length * (rounds + 1));
   return measureSizes(inRedis, { rounds, seconds, setup, progress });
@@ -155,7 +155,9 @@ async function measureAllCounts(
   setup: Servers,
   progress: Progress,
 ): Promise<Speed[]> {
-  const onExpress = contenders.filter(({ framework, role }) => framework === "express" && role !== "bare");
+  const onExpress = contenders.filter(
+    ({ framework, role, name }) => framework === "express" && role !== "bare" && name !== untimedLimit,
+  );
   if (onExpress.length === 0) return [];
   progress.part("Growth with the number of sessions", onExpress.length * storedCounts.length * (rounds + 1));
   return measureCounts(onExpress, { rounds, seconds, setup, progress });
@@ -177,6 +179,9 @@ async function measureMemories({ parts, peers, stores, sessions }: Options, prog
 function rounded(_key: string, value: unknown): unknown {
   return typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value;
 }
+
+// The servers go when the process exits.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 
 const options = readOptions();
 if (options !== undefined) {

@@ -68,8 +68,9 @@ export function readOptions(): Options | undefined {
     return wanted;
   };
   const number = (name: "rounds" | "seconds" | "sessions"): number => {
-    if (Number(values[name]) > 0) return Number(values[name]);
-    throw new Error(`--${name} takes a number above 0`);
+    const value = Number(values[name]);
+    if (value > 0 && (name === "seconds" || Number.isInteger(value))) return value;
+    throw new Error(`--${name} takes a ${name === "seconds" ? "" : "whole "}number above 0`);
   };
   const wanted = list("scenarios");
   return {

@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { format, resolveConfig } from "prettier";
 import { barChart, lineChart, type Bar, type Kind, type Line } from "./charts.ts";
-import { frameworks, labelOf, type Framework } from "./contenders.ts";
+import { frameworks, labelOf, untimedLimit, type Framework } from "./contenders.ts";
 import { parallelWrites, patience } from "./correctness.ts";
 import { bestPeer, compare, find, type Results, type Spread } from "./results.ts";
 import { scenarios } from "./scenarios.ts";
@@ -78,9 +78,13 @@ function againstPeers({ speeds }: Results): string[] {
 /** Section 7 of the design. */
 function budgets({ speeds }: Results): string[] {
   const rows: string[][] = [];
-  const budget = (what: string, limit: number, spread: Spread | undefined, unit: "us" | "ratio"): void => {
+  const budget = (what: string, limit: number | undefined, spread: Spread | undefined, unit: "us" | "ratio"): void => {
     if (spread === undefined) return;
     const { median } = spread;
+    if (limit === undefined) {
+      rows.push([what, none, withSpread(spread), none]);
+      return;
+    }
     const isMet = unit === "us" ? median <= limit : median >= limit;
     const wanted = unit === "us" ? `<= ${limit} us` : `>= ${limit}`;
     rows.push([what, wanted, withSpread(spread, unit === "us" ? 1 : 2), isMet ? "yes" : "**no**"]);
@@ -96,9 +100,13 @@ function budgets({ speeds }: Results): string[] {
     for (const store of ["redis", "postgres"] as const) {
       for (const [scenario, limit] of [["read", read] as const, ["write", 0.8] as const]) {
         const our = find(speeds, { framework, role: "ours", store }, scenario);
-        const driver = find(speeds, { framework, role: "limit", store }, scenario);
-        const spread = our && driver && compare(our, driver, "requestsPerSecond");
-        budget(`${framework}, ${store}, ${scenario}: throughput of the limit`, limit, spread, "ratio");
+        const of = (name: string): Spread | undefined => {
+          const driver = find(speeds, { framework, name, store }, scenario);
+          return our && driver && compare(our, driver, "requestsPerSecond");
+        };
+        const what = `${framework}, ${store}, ${scenario}: throughput of the limit`;
+        budget(what, limit, of("limit"), "ratio");
+        budget(`${what} without its time limits`, undefined, of(untimedLimit), "ratio");
       }
     }
   }
@@ -210,6 +218,9 @@ function correctnessOf({ correctness }: Results, label: string): string[] {
 }
 
 function growth({ sizes, stored }: Results, draw: Draw): string[] {
+  const note =
+    "Processor time of the server per request, as a multiple of its own in the first column; then, in the last column, as a multiple of " +
+    "what scs-session takes there.";
   const chart = (name: string, title: string, speeds: readonly Speed[], x: (value: number) => string): string[] => {
     const labels = [...new Map(speeds.map((speed) => [labelOf(speed), speed])).entries()];
     const lines = labels.flatMap(([label, { role }]): Line[] => {
@@ -219,10 +230,19 @@ function growth({ sizes, stored }: Results, draw: Draw): string[] {
       const points = own.map((speed) => [parseInt(speed.scenario), compare(speed, smallest, "cpu").median] as const);
       return [{ name: label, kind: kindOf({ role }), points }];
     });
-    const rows = lines.map((line) => [line.name, ...line.points.map(([, y]) => y.toFixed(2))]);
+    const rows = labels.flatMap(([label, { role, framework, store }]) => {
+      const own = speeds.filter((speed) => labelOf(speed) === label);
+      const [smallest, largest] = [own[0], own.at(-1)];
+      if (role === "bare" || smallest === undefined || largest === undefined) return [];
+      const our = find(speeds, { framework, store, role: "ours" }, largest.scenario);
+      const growths = own.slice(1).map((speed) => withSpread(compare(speed, smallest, "cpu")));
+      return [[label, "1.00", ...growths, ratio(our && compare(largest, our, "cpu"))]];
+    });
     const xs = [...new Set(speeds.map(({ scenario }) => parseInt(scenario)))];
     const svg = lineChart(title, lines, { x, y: "processor time per request, as a multiple of the first" });
-    return lines.length === 0 ? [] : [`### ${title}`, table(["", ...xs.map(x)], rows), draw(name, title, svg)];
+    return lines.length === 0
+      ? []
+      : [`### ${title}`, note, table(["", ...xs.map(x), "the last, × scs-session"], rows), draw(name, title, svg)];
   };
   const count = (value: number): string => value.toLocaleString("en");
   return [

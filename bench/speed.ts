@@ -10,6 +10,9 @@ import { applies, type Scenario } from "./scenarios.ts";
 /** How many requests a server gets before it is measured, if there is time: its code is compiled meanwhile. */
 const warmUp = 10_000;
 
+/** How long a round may take that is so many requests long. */
+const patience = 30;
+
 /** One round of one contender. */
 export interface Round {
   readonly requestsPerSecond: number;
@@ -40,7 +43,9 @@ export interface Cell {
   readonly contender: Contender;
   readonly scenario: Scenario;
   readonly server: Running;
-  readonly load: Load;
+  readonly warming: Load;
+  /** One for each round. */
+  readonly loads: readonly Load[];
   readonly rounds: Round[];
   failures: number;
   failure: string | undefined;
@@ -94,10 +99,10 @@ export async function cellsOf(
   const cells: Cell[] = [];
   for (const [contender, server] of servers) {
     if (server === undefined || !applies(contender, scenario)) continue;
-    const cookies = await cookiesFor(contender, server, scenario, rounds);
-    const amount = scenario.forged === undefined ? { seconds } : { total: Math.ceil(scenario.forged / rounds) };
-    const load = { port: server.port, paths: scenario.paths, cookies, ...amount };
-    cells.push({ contender, scenario, server, load, rounds: [], failures: 0, failure: undefined });
+    const cookies = await cookiesFor(contender, server, scenario);
+    const warming: Load = { port: server.port, paths: scenario.paths, cookies, seconds };
+    const loads = Array.from({ length: rounds }, (_, round) => loadOf(warming, scenario, round, rounds));
+    cells.push({ contender, scenario, server, warming, loads, rounds: [], failures: 0, failure: undefined });
   }
   return cells;
 }
@@ -111,8 +116,8 @@ export async function measureInTurns(
     // There and back, so that nobody always follows the same one.
     for (const cell of round % 2 === 0 ? cells : cells.toReversed()) {
       progress.step(`${cell.scenario.name}, ${labelOf(cell.contender)}`);
-      if (round < 0) await load({ ...cell.load, total: warmUp, seconds: 4 * seconds });
-      else await measure(cell, seconds);
+      if (round < 0) await load({ ...cell.warming, total: warmUp, seconds: 4 * seconds });
+      else await measure(cell, round, seconds);
     }
   }
   return cells.map(({ contender, scenario, rounds, failures, failure }) => ({
@@ -128,18 +133,24 @@ async function cookiesFor(
   contender: Contender,
   { port }: Running,
   { sessions, kilobytes = 0, forged }: Scenario,
-  rounds: number,
 ): Promise<readonly string[]> {
   if (sessions === 0) return [""];
   const cookies = await login(contender, port, { sessions, kilobytes });
-  return forged === undefined ? cookies : forge(cookies[0] ?? "", Math.ceil(forged / rounds));
+  return forged === undefined ? cookies : forge(cookies[0] ?? "", 1_000);
 }
 
-async function measure(cell: Cell, seconds: number): Promise<void> {
-  const { server } = cell;
-  await load({ ...cell.load, seconds: seconds / 2 }); // V8 has let go of what was not used while others had their turn
+/** Forged cookies are made for each round: the server has seen none of them. */
+function loadOf(warming: Load, { forged }: Scenario, round: number, rounds: number): Load {
+  if (forged === undefined) return warming;
+  const total = Math.floor(((round + 1) * forged) / rounds) - Math.floor((round * forged) / rounds);
+  return { ...warming, cookies: forge(warming.cookies[0] ?? "", total), total, seconds: patience };
+}
+
+async function measure(cell: Cell, round: number, seconds: number): Promise<void> {
+  const { server, warming } = cell;
+  await load({ ...warming, seconds: seconds / 2 }); // V8 discards compiled code that has not run for a while
   const before = await server.usage();
-  const answers = await load(cell.load);
+  const answers = await load(cell.loads[round] ?? warming);
   const after = await server.usage();
   cell.failures += answers.failures;
   cell.failure ??= answers.failure;

@@ -41,6 +41,8 @@ export const contenders = {
 
   limit: async (setup) => serve(await limit(setup, (request) => request.headers.cookie)),
 
+  "limit, untimed": async (setup) => serve(await limit(setup, (request) => request.headers.cookie, { isTimed: false })),
+
   "scs-session": async (setup) => {
     const { loadAndSave } = await scs("/express");
     const sessions = await manager(setup);

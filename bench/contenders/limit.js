@@ -3,9 +3,13 @@ import { openPostgres, openRedis } from "./clients.js";
 
 const day = 86_400;
 
-/** `cookieOf(at)` answers the header: `session=`, and a key that the client chose. */
-export async function limit(setup, cookieOf) {
-  const { read, write } = setup.store === "redis" ? await inRedis(setup.redis) : await inPostgres(setup.postgres);
+/**
+ * `cookieOf(at)` answers the header: `session=`, and a key that the client chose. The client of Redis is as it comes, with a time
+ * limit for each command, unless `isTimed` is false.
+ */
+export async function limit(setup, cookieOf, { isTimed = true } = {}) {
+  const { redis, postgres } = setup;
+  const { read, write } = setup.store === "redis" ? await inRedis(redis, isTimed) : await inPostgres(postgres);
   const keyOf = (at) => cookieOf(at).slice("session=".length);
   return {
     get: (at) => read(keyOf(at)),
@@ -17,8 +21,9 @@ export async function limit(setup, cookieOf) {
   };
 }
 
-async function inRedis(url) {
-  const client = await openRedis(url);
+async function inRedis(url, isTimed) {
+  const opened = await openRedis(url);
+  const client = isTimed ? opened : opened.withCommandOptions({ timeout: undefined });
   return {
     read: (key) => client.get(`limit:${key}`),
     write: (key, data) => client.set(`limit:${key}`, data, { expiration: { type: "EX", value: day } }),

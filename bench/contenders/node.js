@@ -24,13 +24,14 @@ function handlerOf(session, contextOf = pair) {
   };
 }
 
+const cookieOf = ({ request }) => request.headers.cookie;
+
 export const contenders = {
   bare: async () => createServer(handlerOf(noSession)),
 
-  limit: async (setup) => {
-    const cookieOf = ({ request }) => request.headers.cookie;
-    return createServer(handlerOf(await limit(setup, cookieOf)));
-  },
+  limit: async (setup) => createServer(handlerOf(await limit(setup, cookieOf))),
+
+  "limit, untimed": async (setup) => createServer(handlerOf(await limit(setup, cookieOf, { isTimed: false }))),
 
   "scs-session": async (setup) => {
     const { loadAndSave } = await scs("/node");

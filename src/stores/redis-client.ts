@@ -8,7 +8,8 @@ import { checkAborted } from "./abort.ts";
 /** A client or a pool of `redis` (node-redis), 5 or newer. */
 export interface NodeRedisClient {
   sendCommand(command: never, options?: never): Promise<unknown>;
-  withCommandOptions(options: never): unknown;
+  withTypeMapping(mapping: never): unknown;
+  withCommandOptions?(options: never): unknown;
 }
 
 /** `createSentinel` of `redis`. */
@@ -139,7 +140,7 @@ function clientOf(client: unknown): Commands {
   if (has("callBuffer")) return ofIoRedis(client as IoRedisClient);
   if (has("nodeClient")) return ofNodeRedisCluster(client as NodeRedisCluster);
   if (has("getSentinelNode")) return onOneServer(ofNodeRedisSentinel(client as NodeRedisSentinel));
-  if (has("withCommandOptions")) return onOneServer(ofNodeRedis(client as NodeRedisClient));
+  if (has("withTypeMapping")) return onOneServer(ofNodeRedis(client as NodeRedisClient));
   if (has("sendCommand"))
     return onOneServer((command, options) => (client as RedisClient).sendCommand(command, options));
   const accepted = "a client, pool, Sentinel or Cluster of redis (node-redis), ioredis, iovalkey";
@@ -190,17 +191,25 @@ class QueueSignal {
 }
 
 /**
- * Commands with a limit go through a client that has all their options already: V8 before that of Node 24 takes a microsecond
- * to add them to others.
+ * Commands with a limit go through a client that has all their options already: before Node 24, V8 takes a microsecond to add
+ * them to those of another. But it knows nothing of what an application has wrapped around the client that it gave us.
  */
 function ofNodeRedis(client: NodeRedisClient): Send {
-  const limited = client.withCommandOptions({
-    typeMapping,
-    abortSignal: undefined,
-    timeout: undefined,
-  } as never) as NodeRedisClient;
-  return (command, options) =>
-    (options?.onAbort === undefined ? client : limited).sendCommand(command as never, nodeRedisOptions(options));
+  let limited: NodeRedisClient | undefined;
+  const clientFor = (options: Partial<CallOptions> | undefined): NodeRedisClient => {
+    if (options?.onAbort === undefined) return client;
+    limited ??= (client.withCommandOptions?.(limitedOptions as never) as NodeRedisClient | undefined) ?? client;
+    return isUnwrapped(client, limited) ? limited : client;
+  };
+  return (command, options) => clientFor(options).sendCommand(command as never, nodeRedisOptions(options));
+}
+
+/** The names of the options of `nodeRedisOptions`. */
+const limitedOptions = { typeMapping, abortSignal: undefined, timeout: undefined };
+
+function isUnwrapped(client: NodeRedisClient, derived: NodeRedisClient): boolean {
+  const own: unknown = Object.getPrototypeOf(client);
+  return own === Object.getPrototypeOf(derived) && client.sendCommand === derived.sendCommand;
 }
 
 function ofNodeRedisSentinel(client: NodeRedisSentinel): Send {

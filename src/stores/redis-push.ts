@@ -31,7 +31,7 @@ export function subscribeBy(client: object): Subscribe | undefined {
   const has = (name: string): boolean => name in client;
   if (has("callBuffer") && has("duplicate")) return (...to) => subscribeByIoRedis(client as never, ...to);
   if (has("nodeClient") || has("getSentinelNode")) return (...to) => subscribeByGroup(client as NodeRedisGroup, ...to);
-  if (has("withCommandOptions") && has("duplicate")) return (...to) => subscribeByNodeRedis(client as never, ...to);
+  if (has("withTypeMapping") && has("duplicate")) return (...to) => subscribeByNodeRedis(client as never, ...to);
   return undefined;
 }
 
