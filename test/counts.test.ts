@@ -15,7 +15,7 @@ import { MemoryStore, SessionManager, type SessionOptions, type Store } from "sc
 import { loadAndSave as loadAndSaveExpress } from "scs-session/express";
 import { loadAndSave } from "scs-session/fetch";
 import { PostgresStore } from "scs-session/postgres";
-import { RedisStore, type NodeRedisClient } from "scs-session/redis";
+import { RedisStore } from "scs-session/redis";
 import { TestClock } from "scs-session/testing";
 import { startCounter, type Counter } from "./servers/counter.ts";
 import { addressOf } from "./servers/shared.ts";
@@ -235,93 +235,6 @@ describe("promises", () => {
     const store = new PostgresStore(pool, { table: "promises" });
     await store.migrate();
     await expectPromises(store, { load: 11, commit: 13 });
-  });
-});
-
-describe("the client of node-redis", () => {
-  class Client implements NodeRedisClient {
-    readonly own: readonly string[];
-    static readonly calls: [ofClient: readonly string[], ofCommand: readonly string[]][] = [];
-
-    constructor(own: object = {}) {
-      this.own = Object.keys(own);
-    }
-
-    withTypeMapping(): unknown {
-      return this;
-    }
-
-    withCommandOptions(options: object): unknown {
-      return new Client(options);
-    }
-
-    async sendCommand(_command: never, options?: object): Promise<unknown> {
-      Client.calls.push([this.own, Object.keys(options ?? {})]);
-      return undefined;
-    }
-  }
-
-  async function commitThrough(client: NodeRedisClient): Promise<void> {
-    const sessions = new SessionManager<Data>({ sweepInterval: false, store: new RedisStore(client) });
-    const session = await sessions.load();
-    session.put("user", 1);
-    await sessions.commit(session);
-    await sessions.close();
-  }
-
-  test("has no option of a command to add to its own, which would take a microsecond", async () => {
-    await commitThrough(new Client());
-    const [[ofClient, ofCommand] = [[], []], ...more] = Client.calls.splice(0);
-    expect(more).toEqual([]);
-    expect(ofCommand).toEqual(expect.arrayContaining(["typeMapping", "abortSignal", "timeout"]));
-    expect(ofClient).toEqual(expect.arrayContaining([...ofCommand]));
-  });
-
-  test.each<[string, (sent: () => void) => NodeRedisClient]>([
-    [
-      "a method of its own",
-      (sent) => {
-        const client = new Client();
-        const { sendCommand } = client;
-        client.sendCommand = (...given) => (sent(), sendCommand.apply(client, given));
-        return client;
-      },
-    ],
-    [
-      "a Proxy",
-      (sent) =>
-        new Proxy(new Client(), {
-          get(client, name) {
-            if (name === "sendCommand") sent();
-            const value: unknown = Reflect.get(client, name);
-            return typeof value === "function" ? (value.bind(client) as unknown) : value;
-          },
-        }),
-    ],
-    [
-      "an object without its other methods",
-      (sent) => ({ sendCommand: async () => sent(), withTypeMapping: () => null }),
-    ],
-  ])("is asked by way of what was wrapped around it: %s", async (_, wrap) => {
-    let isSent = false;
-    await commitThrough(wrap(() => (isSent = true)));
-    expect(isSent).toBe(true);
-  });
-
-  test("may be replaced behind a Proxy, and be made after the store", async () => {
-    let current: Client | undefined;
-    const client = new Proxy<NodeRedisClient>(Object.create(null) as NodeRedisClient, {
-      get: (_, name) => Reflect.get(current ?? Client.prototype, name) as unknown,
-    });
-    const store = new RedisStore(client);
-    const options = { onAbort: () => undefined, signal: new AbortController().signal, aborted: false };
-    const asked: Client[] = [];
-    for (const each of [new Client(), new Client()]) {
-      current = each;
-      each.sendCommand = async () => asked.push(each);
-      await store.commit("token", { data: Buffer.of(1), expiry: new Date(1) }, options);
-    }
-    expect(new Set(asked).size).toBe(2);
   });
 });
 
