@@ -204,9 +204,10 @@ function ofNodeRedis(client: NodeRedisClient): Send {
   return (command, options) => clientFor(options).sendCommand(command as never, nodeRedisOptions(options));
 }
 
-/** The names of the options of `nodeRedisOptions`. */
+/** The options of commands with a limit, as `nodeRedisOptions` names them. */
 const limitedOptions = { typeMapping, abortSignal: undefined, timeout: undefined };
 
+/** Whether commands of both go the same way: not so for a Proxy, an object of one's own, or a method that was replaced. */
 function isUnwrapped(client: NodeRedisClient, derived: NodeRedisClient): boolean {
   const own: unknown = Object.getPrototypeOf(client);
   return own === Object.getPrototypeOf(derived) && client.sendCommand === derived.sendCommand;

@@ -1,7 +1,8 @@
 // Which client of node-redis is asked: one that has the options of each command, unless the application has wrapped its own.
+import { createClient, createClientPool } from "redis";
 import { SessionManager } from "scs-session";
 import { RedisStore, type NodeRedisClient } from "scs-session/redis";
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 
 describe("the client of node-redis", () => {
   class Client implements NodeRedisClient {
@@ -42,6 +43,19 @@ describe("the client of node-redis", () => {
     expect(more).toEqual([]);
     expect(ofCommand).toEqual(expect.arrayContaining(["typeMapping", "abortSignal", "timeout"]));
     expect(ofClient).toEqual(expect.arrayContaining([...ofCommand]));
+  });
+
+  test.each<[string, NodeRedisClient]>([
+    ["createClient", createClient()],
+    ["createClientPool", createClientPool()],
+  ])("gives way to one derived from it, when made by %s", async (_, client) => {
+    let maker: object = client;
+    while (!Object.hasOwn(maker, "sendCommand")) maker = Object.getPrototypeOf(maker) as object;
+    const sent = vi.spyOn(maker as NodeRedisClient, "sendCommand").mockResolvedValue(undefined);
+    onTestFinished(() => sent.mockRestore());
+    await commitThrough(client);
+    expect(sent.mock.contexts).toEqual([expect.any(Object)]);
+    expect(sent.mock.contexts).not.toContain(client);
   });
 
   test.each<[string, (sent: () => void) => NodeRedisClient]>([
